@@ -1,0 +1,345 @@
+"""The next step for one asset: a pure function of everything observed about it.
+
+The checks below are the specification, in order; the first that applies decides. Binding is not here, because it
+weighs assets against each other: see `scheduling`. Gathering what is observed and carrying out what is decided are
+the operator's reconciler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from media_core.asset import AssetStatus, AssetType, DeletionPolicy, MediaAsset, Phase
+from media_core.backoff import backoff
+from media_core.conditions import (
+    CHARGED,
+    UNTROUBLED,
+    ConditionType,
+    Reason,
+    Truth,
+    with_condition,
+    without_condition,
+)
+from media_core.jobs import Outcome
+from media_core.keys import OriginalKey, parse
+from media_core.names import PURGE_FINALIZER, RETRY_ANNOTATION
+from media_core.pool import Attempts
+
+GIVE_BACK_DEADLINE = timedelta(seconds=60)
+"""How long a deletion waits for the worker to let go before it goes ahead behind the fence."""
+
+UNCHARGED_WAIT_SECONDS = 5.0
+"""Wait after a give-back that was nobody's fault but would likely happen again at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobSight:
+    """What is known of the Job an asset is bound to. `outcome` None: it is still at work."""
+
+    outcome: Outcome | None
+    isolated_for: str | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RowSight:
+    """What the ledger says of the asset: its state, the ETag it is about, and the status it last mirrored."""
+
+    state: str
+    etag: str | None
+    status: AssetStatus | None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything one decision may look at.
+
+    `job` is about `asset.status.assigned_job` and None where there is none. `row` is asked for only where the
+    object has no status yet, and then None means that the ledger has no such row. `chance` is uniform in [0, 1).
+    """
+
+    asset: MediaAsset
+    now: datetime
+    bucket: str
+    attempts: Attempts
+    job: JobSight | None = None
+    row: RowSight | None = None
+    archived: bool = False
+    """Whether the ledger has this settled status, so that the object may go."""
+    chance: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class WriteStatus:
+    """Replace the whole status, under a resourceVersion test."""
+
+    status: AssetStatus
+    event: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Delete the media (unless `keep_media`), write the tombstone, drop the finalizer.
+
+    `heard` is False where the worker never said that it let go: then the keys are purged once more later.
+    """
+
+    keep_media: bool
+    heard: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteObject:
+    """The ledger says deleted: the object goes too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """TTL: the object goes, its media and its row stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropRetryAnnotation:
+    """The retry was carried out, or there was nothing to retry."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """Nothing to do before that time."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """Nothing to do until something changes."""
+
+
+Plan = WriteStatus | Purge | DeleteObject | Expire | DropRetryAnnotation | LookAgain | Nothing
+Check = Callable[[Observed], Plan | None]
+
+
+def decide(seen: Observed) -> Plan:
+    """The next step for one asset: the first check that applies decides."""
+    return next((plan for check in CHECKS if (plan := check(seen)) is not None), Nothing())
+
+
+def being_deleted(seen: Observed) -> Plan | None:
+    """Once the worker has let go (or its Job is over, or a minute has passed): fence, purge, drop the finalizer."""
+    asset, status = seen.asset, seen.asset.status
+    if asset.metadata.deletion_timestamp is None:
+        return None
+    if PURGE_FINALIZER not in asset.metadata.finalizers:
+        return Nothing()
+    deadline = asset.metadata.deletion_timestamp + GIVE_BACK_DEADLINE
+    late = seen.now >= deadline
+    if status is not None and _in_hand(seen, status):
+        if not late:
+            return LookAgain(deadline)
+        return WriteStatus(_unbound(status, seen.now, Reason.RELEASED, "Deleted while its worker did not answer."))
+    job_vanished = seen.job is not None and seen.job.outcome is Outcome.GONE
+    return Purge(keep_media=asset.spec.deletion_policy is DeletionPolicy.RETAIN, heard=not late and not job_vanished)
+
+
+def _in_hand(seen: Observed, status: AssetStatus) -> bool:
+    """Whether a worker may still be writing renditions of it."""
+    if status.phase.settled or status.given_back or status.assigned_job is None:
+        return False
+    return seen.job is not None and seen.job.outcome is None
+
+
+def deleted_in_the_ledger(seen: Observed) -> Plan | None:
+    """The row was deleted while the object was away (F17): the object goes on sight."""
+    if seen.row is not None and seen.row.state in ("deleting", "deleted"):
+        return DeleteObject()
+    return None
+
+
+def without_status(seen: Observed) -> Plan | None:
+    """New, or restored without its status: settled work gets its status from the row and is not run again."""
+    if seen.asset.status is not None:
+        return None
+    if (problem := _foreign(seen.asset, seen.bucket)) is not None:
+        return _failed(AssetStatus(), seen, Reason.FOREIGN_SOURCE, problem)
+    row = seen.row
+    if row and row.state == "settled" and row.etag == seen.asset.spec.source.etag and row.status:
+        return WriteStatus(row.status.model_copy(update={"observed_generation": seen.asset.metadata.generation}))
+    fresh = AssetStatus(observed_generation=seen.asset.metadata.generation)
+    return _accepted(fresh, seen)
+
+
+def _foreign(asset: MediaAsset, bucket: str) -> str | None:
+    source = asset.spec.source
+    if source.bucket != bucket:
+        return f"The original is in bucket {source.bucket}, but this service only reads {bucket}."
+    if not isinstance(parse(source.key), OriginalKey):
+        return f"The key {source.key} is not one that this service gives to originals."
+    return None
+
+
+def _accepted(status: AssetStatus, seen: Observed) -> WriteStatus:
+    match seen.asset.spec.asset_type:
+        case AssetType.PDF | AssetType.SCORM:
+            done = status.model_copy(update={"phase": Phase.COMPLETED, "completion_time": seen.now})
+            message = "Checked; it is served as an attachment."
+            return WriteStatus(done.because(Truth.TRUE, Reason.COMPLETED, message, seen.now), event=Reason.COMPLETED)
+        case AssetType.VIDEO:
+            message = "No video backend is configured; it waits for one, and its original can be played meanwhile."
+            return WriteStatus(status.because(Truth.UNKNOWN, Reason.NO_BACKEND, message, seen.now))
+        case AssetType.IMAGE:
+            return WriteStatus(status.because(Truth.UNKNOWN, Reason.QUEUED, "Waits for a worker.", seen.now))
+
+
+def asked_to_retry(seen: Observed) -> Plan | None:
+    """The retry annotation re-arms what failed; anywhere else there is nothing to retry.
+
+    The reset comes first and the annotation goes after it: between the two a crash loses nothing.
+    """
+    status = seen.asset.status
+    if status is None or RETRY_ANNOTATION not in seen.asset.metadata.annotations:
+        return None
+    if status.phase is not Phase.FAILED:
+        return DropRetryAnnotation()
+    rearmed = AssetStatus(
+        binding=status.binding + 1,
+        observed_generation=seen.asset.metadata.generation,
+        conditions=without_condition(status.conditions, ConditionType.ISOLATED),
+    )
+    if (problem := _foreign(seen.asset, seen.bucket)) is not None:
+        return _failed(rearmed, seen, Reason.FOREIGN_SOURCE, problem)
+    plan = _accepted(rearmed, seen)
+    return WriteStatus(plan.status, event=Reason.RETRIED)
+
+
+def settled(seen: Observed) -> Plan | None:
+    """Completed or Failed: it stays until its TTL is over and the ledger has its status."""
+    asset, status = seen.asset, seen.asset.status
+    if status is None or not status.phase.settled:
+        return None
+    ended = status.completion_time or seen.now
+    due = ended + timedelta(seconds=asset.spec.ttl_seconds_after_finished)
+    if seen.now < due:
+        return LookAgain(due)
+    return Expire() if seen.archived else LookAgain(seen.now + timedelta(seconds=1))
+
+
+def given_back(seen: Observed) -> Plan | None:
+    """Its worker let go of it: charged if it proved harmful, else back to the queue."""
+    status = seen.asset.status
+    if status is None or not status.given_back:
+        return None
+    reason = Reason(status.reason) if status.reason in set(Reason) else Reason.RELEASED
+    message = status.message or ""
+    if reason in CHARGED:
+        return _charged(status, seen, reason, message)
+    wait = None if reason in UNTROUBLED else seen.now + backoff(UNCHARGED_WAIT_SECONDS, 1, seen.chance)
+    return WriteStatus(_unbound(status, seen.now, reason, message, wait), event=Reason.RELEASED)
+
+
+def worker_gone(seen: Observed) -> Plan | None:
+    """Its Job is over and it is not settled: back to the queue (F3 to F9).
+
+    A crash makes what had been started a suspect, which runs alone from then on; a crash while running alone is proof.
+    """
+    status, job = seen.asset.status, seen.job
+    if status is None or status.assigned_job is None or job is None or job.outcome is None:
+        return None
+    started = status.phase is Phase.PROCESSING
+    if job.outcome is Outcome.CRASHED and started:
+        if job.isolated_for == seen.asset.name:
+            return _charged(status, seen, Reason.WORKER_CRASHED, f"Its worker crashed while it ran alone. {job.why}")
+        message = "Its worker crashed while it and others ran; it is run alone to see whether it is to blame."
+        suspect = status.model_copy(
+            update={
+                "conditions": with_condition(
+                    status.conditions,
+                    ConditionType.ISOLATED,
+                    Truth.TRUE,
+                    Reason.WORKER_CRASHED,
+                    message,
+                    seen.now,
+                    seen.asset.metadata.generation,
+                )
+            }
+        )
+        return WriteStatus(_unbound(suspect, seen.now, Reason.ISOLATED, message), event=Reason.RELEASED)
+    message = f"Worker {status.assigned_job} {_ENDED[job.outcome]} before it was done with it; it waits for another."
+    return WriteStatus(_unbound(status, seen.now, Reason.RELEASED, message), event=Reason.RELEASED)
+
+
+_ENDED: dict[Outcome, str] = {
+    Outcome.COMPLETED: "left idle",
+    Outcome.CRASHED: "crashed",
+    Outcome.DISRUPTED: "was disrupted",
+    Outcome.MISCONFIGURED: "refused its configuration",
+    Outcome.GONE: "is gone",
+}
+
+
+CHECKS: tuple[Check, ...] = (
+    being_deleted,
+    deleted_in_the_ledger,
+    without_status,
+    asked_to_retry,
+    settled,
+    given_back,
+    worker_gone,
+)
+
+
+def bound(status: AssetStatus, job: str, now: datetime) -> AssetStatus:
+    """The status of an asset bound to that Job: the binding rises, so that every earlier writer is refused."""
+    scheduled = status.model_copy(
+        update={
+            "phase": Phase.SCHEDULED,
+            "assigned_job": job,
+            "binding": status.binding + 1,
+            "not_before": None,
+            "start_time": None,
+        }
+    )
+    return scheduled.because(Truth.UNKNOWN, Reason.BOUND, f"Bound to worker {job}.", now)
+
+
+def released(status: AssetStatus, reason: Reason, message: str, now: datetime) -> AssetStatus:
+    """The status of an asset taken from its Job by the operator, with no blame."""
+    return _unbound(status, now, reason, message)
+
+
+def _unbound(
+    status: AssetStatus, now: datetime, reason: Reason, message: str, not_before: datetime | None = None
+) -> AssetStatus:
+    free: dict[str, Any] = {
+        "phase": Phase.PENDING,
+        "assigned_job": None,
+        "binding": status.binding + 1,
+        "start_time": None,
+        "not_before": not_before,
+    }
+    return status.model_copy(update=free).because(Truth.UNKNOWN, reason, message, now)
+
+
+def _charged(status: AssetStatus, seen: Observed, reason: Reason, message: str) -> WriteStatus:
+    attempts = status.attempts + 1
+    charged = status.model_copy(update={"attempts": attempts})
+    if attempts >= seen.attempts.limit:
+        told = f"It failed in each of {attempts} attempts. The last: {message}"
+        return _failed(charged, seen, Reason.ATTEMPTS_EXHAUSTED, told)
+    due = seen.now + backoff(seen.attempts.backoff_seconds, attempts, seen.chance)
+    told = f"{message} Attempt {attempts} of {seen.attempts.limit}; it is tried again later."
+    return WriteStatus(_unbound(charged, seen.now, reason, told, due), event=reason)
+
+
+def _failed(status: AssetStatus, seen: Observed, reason: Reason, message: str) -> WriteStatus:
+    ended = status.model_copy(
+        update={
+            "phase": Phase.FAILED,
+            "completion_time": seen.now,
+            "not_before": None,
+            "observed_generation": seen.asset.metadata.generation,
+        }
+    )
+    return WriteStatus(ended.because(Truth.FALSE, reason, message, seen.now), event=reason)

@@ -1,0 +1,269 @@
+"""Which asset goes to which worker: one pure function of a pool's snapshot, as kube-scheduler binds Pods to Nodes.
+
+Nothing is awaited while deciding. The operator takes a snapshot, calls `schedule`, and carries out the actions
+before it takes the next one.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+
+from media_core.conditions import Reason
+from media_core.pool import PoolSpec
+
+STUCK_AFTER = timedelta(seconds=30)
+"""A Job without a ready pod for that long since its creation does not start by itself (F8)."""
+LOST_AFTER = timedelta(seconds=60)
+"""A Job that was ready and has not been for that long sits on a lost node (F6)."""
+ISOLATED_SHARE = 4
+"""At most one slot in so many is for assets that run alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An unbound asset that waits for a worker."""
+
+    name: str
+    owner: str
+    priority: int
+    created: datetime
+    not_before: datetime | None = None
+    isolated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A worker Job that is not over, and what is bound to it.
+
+    `unready_since` is None while it has a ready pod; `ever_ready` tells a start from a loss.
+    `idle_since` is None while something is bound to it.
+    """
+
+    job: str
+    created: datetime
+    bound: tuple[str, ...] = ()
+    bound_owners: tuple[str, ...] = ()
+    current: bool = True
+    """Made from the pool's present template."""
+    deleting: bool = False
+    isolated_for: str | None = None
+    ever_ready: bool = True
+    unready_since: datetime | None = None
+    idle_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One pool at one moment. `degraded`: storage fails, so no further workers are started."""
+
+    spec: PoolSpec
+    waiting: Sequence[Waiting]
+    seats: Sequence[Seat]
+    degraded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Bind the asset to the Job."""
+
+    asset: str
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateJob:
+    """Start a worker; for one asset alone where `isolated_for` names it."""
+
+    isolated_for: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Take from the Job everything that is bound to it, with no blame; the Job itself is left to start or to end."""
+
+    job: str
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Delete a Job that has nothing bound to it, or that is lost."""
+
+    job: str
+
+
+Action = Bind | CreateJob | Release | Retire
+
+
+def schedule(seen: Snapshot, now: datetime) -> tuple[Action, ...]:
+    """All that is to be done for the pool now: releases first, then binds, then new workers."""
+    spec = seen.spec
+    general = [seat for seat in seen.seats if seat.isolated_for is None]
+    freed = (*_stuck(seen.seats, now), *_lost(seen.seats, now))
+    if spec.paused:
+        return freed
+    due = [asset for asset in seen.waiting if asset.not_before is None or asset.not_before <= now]
+    alone = [asset for asset in due if asset.isolated]
+    shared = [asset for asset in due if not asset.isolated]
+
+    stuck = any(_is_stuck(seat, now) for seat in seen.seats)
+    unfinished = len(seen.seats) - sum(1 for action in freed if isinstance(action, Retire))
+    slots = 0 if stuck or seen.degraded else max(0, spec.replicas - unfinished)
+
+    actions: list[Action] = list(freed)
+    isolated_actions, slots = _isolate(alone, seen.seats, spec, slots, now)
+    actions += isolated_actions
+    surplus = max(0, unfinished - spec.replicas)
+    needs_slot = bool(alone) and slots == 0 and not any(seat.isolated_for for seat in seen.seats)
+    retired = _surplus(general, surplus + needs_slot, now)
+    actions += [Retire(seat.job) for seat in retired if not seat.bound]
+
+    usable = [seat for seat in general if seat not in retired and accepts(seat, spec, now)]
+    useless = [seat for seat in general if not seat.current or (_is_stuck(seat, now) and not due)]
+    actions += [Retire(seat.job) for seat in useless if not seat.bound and not seat.deleting and seat not in retired]
+    actions += _place(shared, usable, general, spec, slots)
+    return tuple(actions)
+
+
+def accepts(seat: Seat, spec: PoolSpec, now: datetime) -> bool:
+    """Whether anything more may be bound to the Job.
+
+    Not to one that is going, of an older template, past its lifetime, lost or stuck, nor to one idle for more than
+    half its idle time: it might leave at the same moment (F7).
+    """
+    if seat.deleting or not seat.current:
+        return False
+    if now - seat.created >= timedelta(seconds=spec.max_lifetime_seconds):
+        return False
+    if seat.unready_since is not None and (seat.ever_ready or _is_stuck(seat, now)):
+        return False
+    if seat.idle_since is None or not seat.ever_ready:
+        return True
+    return now - seat.idle_since <= timedelta(seconds=spec.idle_seconds / 2)
+
+
+def _is_stuck(seat: Seat, now: datetime) -> bool:
+    return not seat.ever_ready and not seat.deleting and now - seat.created >= STUCK_AFTER
+
+
+def _stuck(seats: Sequence[Seat], now: datetime) -> Iterator[Action]:
+    for seat in seats:
+        if _is_stuck(seat, now) and seat.bound:
+            yield Release(
+                seat.job,
+                Reason.WORKERS_STUCK,
+                f"Worker {seat.job} had no ready pod after {STUCK_AFTER.total_seconds():.0f} s.",
+            )
+
+
+def _lost(seats: Sequence[Seat], now: datetime) -> Iterator[Action]:
+    for seat in seats:
+        if seat.ever_ready and seat.unready_since is not None and now - seat.unready_since >= LOST_AFTER:
+            if seat.bound:
+                yield Release(
+                    seat.job,
+                    Reason.RELEASED,
+                    f"Worker {seat.job} was not ready for {LOST_AFTER.total_seconds():.0f} s; its node may be lost.",
+                )
+            if not seat.deleting:
+                yield Retire(seat.job)
+
+
+def _isolate(
+    alone: Sequence[Waiting], seats: Sequence[Seat], spec: PoolSpec, slots: int, now: datetime
+) -> tuple[list[Action], int]:
+    """Each suspect gets a Job of its own; returns the actions and the slots left."""
+    actions: list[Action] = []
+    own = {seat.isolated_for: seat for seat in seats if seat.isolated_for}
+    wanted = {asset.name for asset in alone}
+    for name, seat in own.items():
+        if name not in wanted and not seat.bound and not seat.deleting:
+            actions.append(Retire(seat.job))
+    running = len(own)
+    for asset in sorted(alone, key=lambda a: (-a.priority, a.created, a.name)):
+        seat_of_its_own = own.get(asset.name)
+        if seat_of_its_own is not None:
+            if accepts(seat_of_its_own, spec, now):
+                actions.append(Bind(asset.name, seat_of_its_own.job))
+            elif not seat_of_its_own.deleting and not _is_stuck(seat_of_its_own, now):
+                actions.append(Retire(seat_of_its_own.job))
+        elif slots > 0 and running < max(1, spec.replicas // ISOLATED_SHARE):
+            actions.append(CreateJob(asset.name))
+            slots, running = slots - 1, running + 1
+    return actions, slots
+
+
+def _surplus(general: Sequence[Seat], count: int, now: datetime) -> list[Seat]:
+    """The Jobs to bind no more to where the pool has more than its slots: the emptiest, then the newest."""
+    if count <= 0:
+        return []
+    candidates = [seat for seat in general if not seat.deleting]
+    return sorted(candidates, key=lambda seat: (len(seat.bound), now - seat.created))[:count]
+
+
+def _place(
+    shared: Sequence[Waiting], usable: Sequence[Seat], general: Sequence[Seat], spec: PoolSpec, slots: int
+) -> list[Action]:
+    """Fill each worker's concurrency, start workers for the rest, then let workers prefetch."""
+    counts = {seat.job: len(seat.bound) for seat in usable}
+    ready = {seat.job: seat.unready_since is None for seat in usable}
+    room = sum(max(0, spec.concurrency - n) for n in counts.values())
+    beyond = max(0, len(shared) - room)
+    created = min(slots, ceil(beyond / spec.concurrency))
+    reserved = created * spec.concurrency
+    order = fair_order(shared, Counter(owner for seat in general for owner in seat.bound_owners))
+
+    actions: list[Action] = []
+    to_bind = len(shared) - reserved if created else len(shared)
+    for depth in (spec.concurrency, spec.room):
+        seats = [(n, not ready[job], job) for job, n in counts.items() if n < depth]
+        heapq.heapify(seats)
+        while seats and to_bind > 0:
+            n, unready, job = heapq.heappop(seats)
+            actions.append(Bind(next(order).name, job))
+            to_bind -= 1
+            counts[job] = n + 1
+            if n + 1 < depth:
+                heapq.heappush(seats, (n + 1, unready, job))
+    actions += [CreateJob()] * created
+    return actions
+
+
+def fair_order(waiting: Sequence[Waiting], bound_by_owner: Counter[str]) -> Iterator[Waiting]:
+    """Owner with the fewest bound first, then priority, then age: one owner's thousand does not delay another."""
+    queues: dict[str, list[tuple[int, datetime, str, Waiting]]] = {}
+    for asset in waiting:
+        queues.setdefault(asset.owner, []).append((-asset.priority, asset.created, asset.name, asset))
+    for queue in queues.values():
+        heapq.heapify(queue)
+    heads = [(bound_by_owner[owner], *queue[0][:3], owner) for owner, queue in queues.items()]
+    heapq.heapify(heads)
+    while heads:
+        bound, _, _, _, owner = heapq.heappop(heads)
+        yield heapq.heappop(queues[owner])[3]
+        if queues[owner]:
+            heapq.heappush(heads, (bound + 1, *queues[owner][0][:3], owner))
+
+
+def waits_because(seen: Snapshot, now: datetime) -> tuple[Reason, str]:
+    """The answer to "why is it still waiting?" for the assets of a pool that could be bound but are not."""
+    if seen.spec.paused:
+        return Reason.POOL_PAUSED, "Its pool is paused; set spec.paused to false to go on."
+    if any(_is_stuck(seat, now) for seat in seen.seats):
+        return Reason.WORKERS_STUCK, "The workers of its pool do not start; see the pool's condition WorkersStuck."
+    if seen.degraded:
+        return Reason.POOL_DEGRADED, "Object storage does not answer well; work goes on when it does."
+    if seen.spec.replicas == 0:
+        return Reason.NO_FREE_WORKER, "Its pool has 0 replicas; scale it up to go on."
+    waiting, busy = len(seen.waiting), sum(len(seat.bound) for seat in seen.seats)
+    return (
+        Reason.NO_FREE_WORKER,
+        f"All of the pool's {len(seen.seats)} workers (of {seen.spec.replicas} slots) are busy: "
+        f"{waiting} wait, {busy} are being worked on.",
+    )
