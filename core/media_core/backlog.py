@@ -6,7 +6,7 @@ Seconds and not counts, because a 50-megapixel photograph costs a hundred icons.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from math import ceil
+from math import ceil, fsum
 
 from media_core.asset import AssetType
 
@@ -31,4 +31,4 @@ def estimate(asset_type: AssetType, size_bytes: int) -> float:
 
 def backlog_seconds(work: Iterable[tuple[AssetType, int]], concurrency: int) -> int:
     """Whole seconds one worker of that concurrency needs for all of it, rounded up."""
-    return ceil(sum(estimate(kind, size) for kind, size in work) / concurrency)
+    return ceil(fsum(estimate(kind, size) for kind, size in work) / concurrency)

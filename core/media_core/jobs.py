@@ -6,9 +6,9 @@ versions, so they are never read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
@@ -41,6 +41,7 @@ class WorkerJob:
     outcome: Outcome | None
     deleting: bool
     why: str = ""
+    ended: datetime | None = None
 
     @property
     def over(self) -> bool:
@@ -52,7 +53,7 @@ class WorkerJob:
         """From the API server's JSON. Raises KeyError where the object is no Job at all."""
         metadata, status = body["metadata"], body.get("status") or {}
         labels = metadata.get("labels") or {}
-        outcome, why = _outcome(status)
+        outcome, why, ended = _outcome(status)
         return cls(
             name=metadata["name"],
             uid=metadata["uid"],
@@ -65,21 +66,58 @@ class WorkerJob:
             outcome=outcome,
             deleting="deletionTimestamp" in metadata,
             why=why,
+            ended=ended,
         )
 
 
-def _outcome(status: Mapping[str, Any]) -> tuple[Outcome | None, str]:
+def _outcome(status: Mapping[str, Any]) -> tuple[Outcome | None, str, datetime | None]:
     for condition in status.get("conditions") or ():
         if condition.get("status") != "True":
             continue
         message = condition.get("message") or ""
+        moment = condition.get("lastTransitionTime")
+        ended = datetime.fromisoformat(moment) if moment else None
         match condition.get("type"), condition.get("reason"):
             case "Complete", _:
-                return Outcome.COMPLETED, message
+                return Outcome.COMPLETED, message, ended
             case "Failed", "BackoffLimitExceeded":
-                return Outcome.CRASHED, message
+                return Outcome.CRASHED, message, ended
             case "Failed", "PodFailurePolicy" if "exit code" in message:
-                return Outcome.MISCONFIGURED, message
+                return Outcome.MISCONFIGURED, message, ended
             case "Failed", _:
-                return Outcome.DISRUPTED, message
-    return None, ""
+                return Outcome.DISRUPTED, message, ended
+    return None, "", None
+
+
+FRUITLESS_BACKOFF_SECONDS = 2.0
+FRUITLESS_LONGEST = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Fruitless:
+    """Workers that ended, one after the other, without finishing anything; and until when no other is started."""
+
+    count: int
+    until: datetime
+    why: str
+
+
+def fruitless(jobs: Iterable[WorkerJob], finished: Callable[[str], bool]) -> Fruitless | None:
+    """The newest Jobs of a pool, as long as each crashed (or refused its configuration) and finished nothing.
+
+    `finished(job)`: whether an asset was settled by that Job. A crash while running alone is the asset's, not the
+    pool's, so those do not count.
+    """
+    newest_first = sorted(
+        (job for job in jobs if job.isolated_for is None), key=lambda job: (job.created, job.name), reverse=True
+    )
+    count, last = 0, None
+    for job in newest_first:
+        if job.outcome not in (Outcome.CRASHED, Outcome.MISCONFIGURED) or finished(job.name):
+            break
+        last = last or job
+        count += 1
+    if last is None:
+        return None
+    wait = timedelta(seconds=FRUITLESS_BACKOFF_SECONDS * 2 ** min(count - 1, 10))
+    return Fruitless(count, (last.ended or last.created) + min(wait, FRUITLESS_LONGEST), last.why)

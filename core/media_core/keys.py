@@ -16,7 +16,7 @@ from uuid import UUID
 
 from media_core.asset import AssetType
 
-_SAFE_OWNER = re.compile(r"[A-Za-z0-9_-]{1,63}")
+_SAFE_OWNER = re.compile(r"(?!s_)[A-Za-z0-9_-]{1,63}")
 _ORIGINAL = re.compile(r"uploads/(image|video|pdf|scorm)/[A-Za-z0-9_-]{1,64}/[A-Za-z0-9_-]{1,128}\.[a-z0-9]{1,8}")
 _RENDITION = re.compile(
     r"processed/(?P<type>image|video|pdf|scorm)/(?P<owner>[A-Za-z0-9_-]{1,64})/"
@@ -44,7 +44,10 @@ EXTENSIONS: dict[str, str] = {
 
 
 def owner_segment(owner: str) -> str:
-    """The owner as one path segment; a subject with other characters is replaced by a digest of it."""
+    """The owner as one path segment; a subject with other characters is replaced by a digest of it.
+
+    A subject that itself looks like a digest is replaced too, so that no two owners share a segment.
+    """
     if _SAFE_OWNER.fullmatch(owner):
         return owner
     return "s_" + hashlib.sha256(owner.encode()).hexdigest()[:40]

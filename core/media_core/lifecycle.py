@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, assert_never
 
 from media_core.asset import AssetStatus, AssetType, DeletionPolicy, MediaAsset, Phase
 from media_core.backoff import backoff
@@ -191,27 +191,26 @@ def _accepted(status: AssetStatus, seen: Observed) -> WriteStatus:
             return WriteStatus(status.because(Truth.UNKNOWN, Reason.NO_BACKEND, message, seen.now))
         case AssetType.IMAGE:
             return WriteStatus(status.because(Truth.UNKNOWN, Reason.QUEUED, "Waits for a worker.", seen.now))
+        case _:
+            assert_never(seen.asset.spec.asset_type)
 
 
 def asked_to_retry(seen: Observed) -> Plan | None:
-    """The retry annotation re-arms what failed; anywhere else there is nothing to retry.
+    """The retry annotation re-arms what failed; anywhere else, or from a foreign source, there is nothing to retry.
 
     The reset comes first and the annotation goes after it: between the two a crash loses nothing.
     """
     status = seen.asset.status
     if status is None or RETRY_ANNOTATION not in seen.asset.metadata.annotations:
         return None
-    if status.phase is not Phase.FAILED:
+    if status.phase is not Phase.FAILED or _foreign(seen.asset, seen.bucket) is not None:
         return DropRetryAnnotation()
     rearmed = AssetStatus(
         binding=status.binding + 1,
         observed_generation=seen.asset.metadata.generation,
         conditions=without_condition(status.conditions, ConditionType.ISOLATED),
     )
-    if (problem := _foreign(seen.asset, seen.bucket)) is not None:
-        return _failed(rearmed, seen, Reason.FOREIGN_SOURCE, problem)
-    plan = _accepted(rearmed, seen)
-    return WriteStatus(plan.status, event=Reason.RETRIED)
+    return WriteStatus(_accepted(rearmed, seen).status, event=Reason.RETRIED)
 
 
 def settled(seen: Observed) -> Plan | None:
@@ -267,7 +266,9 @@ def worker_gone(seen: Observed) -> Plan | None:
         )
         return WriteStatus(_unbound(suspect, seen.now, Reason.ISOLATED, message), event=Reason.RELEASED)
     message = f"Worker {status.assigned_job} {_ENDED[job.outcome]} before it was done with it; it waits for another."
-    return WriteStatus(_unbound(status, seen.now, Reason.RELEASED, message), event=Reason.RELEASED)
+    again = job.isolated_for is not None and job.outcome in (Outcome.CRASHED, Outcome.MISCONFIGURED)
+    wait = seen.now + backoff(UNCHARGED_WAIT_SECONDS, 1, seen.chance) if again else None
+    return WriteStatus(_unbound(status, seen.now, Reason.RELEASED, message, wait), event=Reason.RELEASED)
 
 
 _ENDED: dict[Outcome, str] = {

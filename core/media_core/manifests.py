@@ -209,6 +209,12 @@ def _decoder(
     }
 
 
+_WORKER_RESOURCES: dict[str, Any] = {
+    "requests": {"cpu": "250m", "memory": "256Mi"},
+    "limits": {"memory": "1Gi"},
+}
+
+
 def _worker(
     pool: MediaWorkerPool, image: WorkerImage, resources: dict[str, Any] | None, memory_factor: int
 ) -> dict[str, Any]:
@@ -240,8 +246,7 @@ def _worker(
             *({"name": name, "value": value} for name, value in sorted(values.items())),
         ],
         "envFrom": [{"secretRef": {"name": image.s3_secret}}],
-        "resources": grown(resources, memory_factor)
-        or {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
+        "resources": grown(resources or _WORKER_RESOURCES, memory_factor),
         "securityContext": _CONTAINER_SECURITY,
         "volumeMounts": [
             {"name": "run", "mountPath": SOCKET_FOLDER},

@@ -17,7 +17,7 @@ from media_core.conditions import Reason
 from media_core.pool import PoolSpec
 
 STUCK_AFTER = timedelta(seconds=30)
-"""A Job without a ready pod for that long since its creation does not start by itself (F8)."""
+"""A Job seen without a ready pod for that long does not start by itself (F8)."""
 LOST_AFTER = timedelta(seconds=60)
 """A Job that was ready and has not been for that long sits on a lost node (F6)."""
 ISOLATED_SHARE = 4
@@ -40,7 +40,8 @@ class Waiting:
 class Seat:
     """A worker Job that is not over, and what is bound to it.
 
-    `unready_since` is None while it has a ready pod; `ever_ready` tells a start from a loss.
+    `unready_since` is None while it has a ready pod; `ever_ready` tells a start from a loss. Both times are of the
+    operator's clock, since the API server's may differ by more than what is measured.
     `idle_since` is None while something is bound to it.
     """
 
@@ -59,12 +60,17 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One pool at one moment. `degraded`: storage fails, so no further workers are started."""
+    """One pool at one moment.
+
+    No further workers are started while storage fails (`degraded`), nor before `no_job_before`: the last ones ended
+    without finishing anything, and the next would likely too.
+    """
 
     spec: PoolSpec
     waiting: Sequence[Waiting]
     seats: Sequence[Seat]
     degraded: bool = False
+    no_job_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,29 +110,32 @@ Action = Bind | CreateJob | Release | Retire
 def schedule(seen: Snapshot, now: datetime) -> tuple[Action, ...]:
     """All that is to be done for the pool now: releases first, then binds, then new workers."""
     spec = seen.spec
-    general = [seat for seat in seen.seats if seat.isolated_for is None]
     freed = (*_stuck(seen.seats, now), *_lost(seen.seats, now))
     if spec.paused:
         return freed
+    lost = {action.job for action in freed if isinstance(action, Retire)}
+    seats = [seat for seat in seen.seats if seat.job not in lost]
+    general = [seat for seat in seats if seat.isolated_for is None]
     due = [asset for asset in seen.waiting if asset.not_before is None or asset.not_before <= now]
     alone = [asset for asset in due if asset.isolated]
     shared = [asset for asset in due if not asset.isolated]
 
-    stuck = any(_is_stuck(seat, now) for seat in seen.seats)
-    unfinished = len(seen.seats) - sum(1 for action in freed if isinstance(action, Retire))
-    slots = 0 if stuck or seen.degraded else max(0, spec.replicas - unfinished)
+    held_off = seen.no_job_before is not None and now < seen.no_job_before
+    starting = not seen.degraded and not held_off and not any(is_stuck(seat, now) for seat in seats)
+    slots = max(0, spec.replicas - len(seen.seats)) if starting else 0
 
     actions: list[Action] = list(freed)
-    isolated_actions, slots = _isolate(alone, seen.seats, spec, slots, now)
+    isolated_actions, slots = _isolate(alone, seats, spec, slots, now)
     actions += isolated_actions
-    surplus = max(0, unfinished - spec.replicas)
-    needs_slot = bool(alone) and slots == 0 and not any(seat.isolated_for for seat in seen.seats)
-    retired = _surplus(general, surplus + needs_slot, now)
+    actions += [Retire(seat.job) for seat in general if _is_useless(seat, bool(due), now)]
+    going = {action.job for action in actions if isinstance(action, Retire)}
+    staying = [seat for seat in seats if not seat.deleting and seat.job not in going]
+    crowded_out = starting and bool(alone) and not any(seat.isolated_for for seat in seats)
+    wanted = spec.replicas - (crowded_out and spec.replicas > 0)
+    retired = _surplus(staying, len(staying) - wanted, now)
     actions += [Retire(seat.job) for seat in retired if not seat.bound]
 
-    usable = [seat for seat in general if seat not in retired and accepts(seat, spec, now)]
-    useless = [seat for seat in general if not seat.current or (_is_stuck(seat, now) and not due)]
-    actions += [Retire(seat.job) for seat in useless if not seat.bound and not seat.deleting and seat not in retired]
+    usable = [seat for seat in general if seat in staying and seat not in retired and accepts(seat, spec, now)]
     actions += _place(shared, usable, general, spec, slots)
     return tuple(actions)
 
@@ -141,20 +150,28 @@ def accepts(seat: Seat, spec: PoolSpec, now: datetime) -> bool:
         return False
     if now - seat.created >= timedelta(seconds=spec.max_lifetime_seconds):
         return False
-    if seat.unready_since is not None and (seat.ever_ready or _is_stuck(seat, now)):
+    if seat.unready_since is not None and (seat.ever_ready or is_stuck(seat, now)):
         return False
     if seat.idle_since is None or not seat.ever_ready:
         return True
     return now - seat.idle_since <= timedelta(seconds=spec.idle_seconds / 2)
 
 
-def _is_stuck(seat: Seat, now: datetime) -> bool:
-    return not seat.ever_ready and not seat.deleting and now - seat.created >= STUCK_AFTER
+def is_stuck(seat: Seat, now: datetime) -> bool:
+    """Whether the Job does not start by itself."""
+    if seat.ever_ready or seat.deleting or seat.unready_since is None:
+        return False
+    return now - seat.unready_since >= STUCK_AFTER
+
+
+def _is_useless(seat: Seat, work: bool, now: datetime) -> bool:
+    """Nothing is bound to it, and nothing will be: of an older template, or stuck with no work to try it with."""
+    return not seat.bound and not seat.deleting and (not seat.current or (is_stuck(seat, now) and not work))
 
 
 def _stuck(seats: Sequence[Seat], now: datetime) -> Iterator[Action]:
     for seat in seats:
-        if _is_stuck(seat, now) and seat.bound:
+        if is_stuck(seat, now) and seat.bound:
             yield Release(
                 seat.job,
                 Reason.WORKERS_STUCK,
@@ -191,7 +208,7 @@ def _isolate(
         if seat_of_its_own is not None:
             if accepts(seat_of_its_own, spec, now):
                 actions.append(Bind(asset.name, seat_of_its_own.job))
-            elif not seat_of_its_own.deleting and not _is_stuck(seat_of_its_own, now):
+            elif not seat_of_its_own.deleting and not (seat_of_its_own.current and is_stuck(seat_of_its_own, now)):
                 actions.append(Retire(seat_of_its_own.job))
         elif slots > 0 and running < max(1, spec.replicas // ISOLATED_SHARE):
             actions.append(CreateJob(asset.name))
@@ -199,12 +216,10 @@ def _isolate(
     return actions, slots
 
 
-def _surplus(general: Sequence[Seat], count: int, now: datetime) -> list[Seat]:
+def _surplus(staying: Sequence[Seat], count: int, now: datetime) -> list[Seat]:
     """The Jobs to bind no more to where the pool has more than its slots: the emptiest, then the newest."""
-    if count <= 0:
-        return []
-    candidates = [seat for seat in general if not seat.deleting]
-    return sorted(candidates, key=lambda seat: (len(seat.bound), now - seat.created))[:count]
+    candidates = [seat for seat in staying if seat.isolated_for is None]
+    return sorted(candidates, key=lambda seat: (len(seat.bound), now - seat.created))[: max(0, count)]
 
 
 def _place(
@@ -216,11 +231,11 @@ def _place(
     room = sum(max(0, spec.concurrency - n) for n in counts.values())
     beyond = max(0, len(shared) - room)
     created = min(slots, ceil(beyond / spec.concurrency))
-    reserved = created * spec.concurrency
+    reserved = min(created * spec.concurrency, beyond)
     order = fair_order(shared, Counter(owner for seat in general for owner in seat.bound_owners))
 
     actions: list[Action] = []
-    to_bind = len(shared) - reserved if created else len(shared)
+    to_bind = len(shared) - reserved
     for depth in (spec.concurrency, spec.room):
         seats = [(n, not ready[job], job) for job, n in counts.items() if n < depth]
         heapq.heapify(seats)
@@ -255,7 +270,7 @@ def waits_because(seen: Snapshot, now: datetime) -> tuple[Reason, str]:
     """The answer to "why is it still waiting?" for the assets of a pool that could be bound but are not."""
     if seen.spec.paused:
         return Reason.POOL_PAUSED, "Its pool is paused; set spec.paused to false to go on."
-    if any(_is_stuck(seat, now) for seat in seen.seats):
+    if any(is_stuck(seat, now) for seat in seen.seats):
         return Reason.WORKERS_STUCK, "The workers of its pool do not start; see the pool's condition WorkersStuck."
     if seen.degraded:
         return Reason.POOL_DEGRADED, "Object storage does not answer well; work goes on when it does."

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_POSTGRESQL = ("postgresql://", "postgresql+asyncpg://", "postgres://")
 LOG_LEVELS = "^(debug|info|warning|error)$"
 
 
@@ -88,6 +89,13 @@ class DatabaseSettings(ServiceSettings):
         examples=["postgresql://media:secret@db.example.org:5432/media"],
     )
 
+    @field_validator("database_url")
+    @classmethod
+    def _postgresql(cls, given: SecretStr) -> SecretStr:
+        if not given.get_secret_value().startswith(_POSTGRESQL):
+            raise ValueError(f"it has to begin with one of {', '.join(_POSTGRESQL)}")
+        return given
+
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -124,12 +132,13 @@ def documented(cls: type[ServiceSettings]) -> list[SettingDoc]:
 
 def _sentence(cls: type[ServiceSettings], found: Any) -> str:
     place = str(found["loc"][0]) if found["loc"] else ""
+    said = found["msg"].removeprefix("Value error, ")
     for key, field in cls.model_fields.items():
         if place in (key, _name(field, key)):
             example = f" Example: {_name(field, key)}={field.examples[0]}" if field.examples else ""
-            wrong = "is required and not set" if found["type"] == "missing" else f"is wrong: {found['msg']}"
-            return f"Setting {_name(field, key)} {wrong}.{example}"
-    return f"The settings do not fit together: {found['msg'].removeprefix('Value error, ')}"
+            wrong = "is required and not set" if found["type"] == "missing" else f"is wrong: {said}"
+            return f"Setting {_name(field, key)} {wrong.rstrip('.')}.{example}"
+    return f"The settings do not fit together: {said}"
 
 
 def _name(field: FieldInfo, key: str) -> str:
