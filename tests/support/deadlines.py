@@ -1,0 +1,24 @@
+"""Waiting in tests: for a condition, with a deadline, never for a time."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def eventually(look: Callable[[], T | Awaitable[T]], seconds: float = 20.0, pause: float = 0.02) -> T:
+    """The first thing that `look` returns which is true; a failure when nothing is until the deadline."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if inspect.isawaitable(found):
+            found = await found
+        if found:
+            return found  # type: ignore[return-value]
+        assert time.monotonic() < deadline, f"it did not come to pass within {seconds:g} s"
+        await asyncio.sleep(pause)
