@@ -1,0 +1,155 @@
+"""A decoder that does as the test says, behind the real wire protocol on a real unix socket.
+
+The worker's own decoder client talks to it, so what a test holds, crashes or refuses here is what a worker would meet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+Answer = tuple[dict[str, Any], bytes]
+Script = Callable[["Request"], Awaitable[Answer | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the worker asked for."""
+
+    header: dict[str, Any]
+    payload: bytes
+
+
+async def renders(request: Request) -> Answer:
+    """A picture of 640 x 480 with every rendition asked for."""
+    bodies = [f"webp {asked['name']} of {len(request.payload)}".encode() for asked in request.header["renditions"]]
+    variants = [
+        {"name": asked["name"], "width": 4, "height": 3, "bytes": len(body)}
+        for asked, body in zip(request.header["renditions"], bodies, strict=True)
+    ]
+    header = {
+        "ok": True,
+        "width": 640,
+        "height": 480,
+        "frames": 1,
+        "placeholder": "3OcRJYB4d3h/iIeHeEh3eIhw+j2w",
+        "dominantColor": "#336699",
+        "recipeVersion": 1,
+        "variants": variants,
+    }
+    return header, b"".join(bodies)
+
+
+def refuses(reason: str, message: str) -> Script:
+    """The same refusal for every picture."""
+
+    async def script(request: Request) -> Answer:
+        return {"ok": False, "reason": reason, "message": message}, b""
+
+    return script
+
+
+async def hangs_up(request: Request) -> None:
+    """The connection ends without an answer, as when the decoder's container is killed."""
+
+
+@dataclass(slots=True)
+class ScriptedDecoder:
+    """`async with ScriptedDecoder(socket) as decoder:`; set `script` at any time, `hold` to keep decodes waiting."""
+
+    socket: Path
+    script: Script = renders
+    requests: list[Request] = field(default_factory=list)
+    running: int = 0
+    most_at_once: int = 0
+    hung_up: int = 0
+    """Requests that the worker cancelled by closing the connection."""
+    _server: asyncio.Server | None = None
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __aenter__(self) -> Self:
+        self._go.set()
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+        await self.stop()
+
+    async def start(self) -> None:
+        """Listen."""
+        self.socket.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, str(self.socket))
+
+    async def stop(self) -> None:
+        """Stop listening, and remove the socket."""
+        if self._server is not None:
+            self._server.close()
+        self._server = None
+        self.socket.unlink(missing_ok=True)
+
+    def hold(self) -> None:
+        """Keep every decode waiting until `release`."""
+        self._go.clear()
+
+    def release(self) -> None:
+        """Let them go on."""
+        self._go.set()
+
+    async def asked(self, count: int, seconds: float = 20.0) -> None:
+        """Wait until so many requests have come."""
+        async with asyncio.timeout(seconds):
+            while len(self.requests) < count:
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def idle(self, seconds: float = 10.0) -> None:
+        """Wait until nothing runs here."""
+        async with asyncio.timeout(seconds):
+            while self.running:
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            header = json.loads(await reader.readexactly(*struct.unpack(">I", await reader.readexactly(4))))
+            request = Request(header, await reader.readexactly(header["bytes"]))
+            self.requests.append(request)
+            self.running += 1
+            self._changed.set()
+            self.most_at_once = max(self.most_at_once, self.running)
+            try:
+                if await self._cancelled(reader):
+                    self.hung_up += 1
+                    return
+                answer = await self.script(request)
+            finally:
+                self.running -= 1
+                self._changed.set()
+            if answer is not None:
+                text = json.dumps(answer[0]).encode()
+                writer.write(struct.pack(">I", len(text)) + text + answer[1])
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self.hung_up += 1
+        finally:
+            writer.close()
+
+    async def _cancelled(self, reader: asyncio.StreamReader) -> bool:
+        """Wait to be released; whether the worker hung up before."""
+        going, closed = asyncio.create_task(self._go.wait()), asyncio.create_task(reader.read(1))
+        try:
+            await asyncio.wait([going, closed], return_when=asyncio.FIRST_COMPLETED)
+            return closed.done() and not going.done()
+        finally:
+            going.cancel()
+            closed.cancel()

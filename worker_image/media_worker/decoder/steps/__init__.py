@@ -1,0 +1,1 @@
+"""The steps of the pipeline, each one short file. `picture` is what they hand on."""

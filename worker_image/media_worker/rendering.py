@@ -1,0 +1,227 @@
+"""The way of one asset through a worker: fetch the original, decode it, upload its renditions.
+
+Says what came of it as a report's outcome, and never reports itself. Whoever runs it is asked at two points (`Turns`):
+before decoding, which waits for a free decoder, and when the decoder is free again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Protocol
+
+import structlog
+
+from media_core.asset import AssetType, MediaAsset, Result, Source, Variant
+from media_core.conditions import CHARGED, Reason
+from media_core.keys import OriginalKey, parse, rendition_key
+from media_core.renditions import Rendition
+from media_worker.decoder.client import Decoded, DecodeRefused, DecoderUnavailable
+from media_worker.decoder.protocol import HeaderInvalid, Limits
+from media_worker.decoder.wire import WireBroken
+from media_worker.patience import patiently
+from media_worker.report import Completed, Failed, GivenBack, Outcome
+from media_worker.transfer import SourceRefused, StorageUnavailable
+
+log = structlog.get_logger()
+
+FINAL = frozenset(
+    {
+        Reason.UNDECODABLE,
+        Reason.UNSUPPORTED_FORMAT,
+        Reason.TOO_MANY_PIXELS,
+        Reason.TOO_MANY_FRAMES,
+        Reason.TOO_LARGE,
+        Reason.DEADLINE_EXCEEDED,
+    }
+)
+
+DEATHS = 2
+"""A decoder that goes away once may have been restarted for another image's sake; twice, it is this one's."""
+
+
+class OriginalsAndRenditions(Protocol):
+    """Object storage: see `transfer.Storage`."""
+
+    async def fetch(self, source: Source) -> bytearray: ...
+
+    async def put(self, key: str, body: bytes) -> None: ...
+
+
+class Decoder(Protocol):
+    """The other container: see `decoder.client.DecoderClient`."""
+
+    async def decode(
+        self, payload: bytearray, *, content_type: str, renditions: Sequence[Rendition], limits: Limits
+    ) -> Decoded: ...
+
+
+class Turns(Protocol):
+    """Where the way of one asset meets that of the others."""
+
+    async def fetched(self) -> None:
+        """The original is here; returns when a decoder is free and the report Processing is in."""
+
+    def decoded(self) -> None:
+        """The decoder is free for the next one."""
+
+
+class Stopwatch:
+    """Milliseconds of each part of the way, for the log."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._since = clock()
+        self.laps: dict[str, int] = {}
+
+    def restart(self) -> None:
+        """What has passed since the last lap is nobody's."""
+        self._since = self._clock()
+
+    def lap(self, name: str) -> None:
+        """The time since the last lap belongs to `name`."""
+        now = self._clock()
+        self.laps[name] = round((now - self._since) * 1000)
+        self._since = now
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What is made of every image, and within which limits."""
+
+    bucket: str
+    renditions: tuple[Rendition, ...]
+    max_original_bytes: int
+    max_pixels: int
+    max_frames: int
+    asset_timeout_seconds: float
+    decoder_patience_seconds: float
+
+
+def unacceptable(asset: MediaAsset, recipe: Recipe) -> Failed | None:
+    """Why the asset is not even fetched, if it is not."""
+    source = asset.spec.source
+    if asset.spec.asset_type is not AssetType.IMAGE:
+        return Failed(
+            Reason.UNSUPPORTED_FORMAT, f"This worker makes renditions of images, not of {asset.spec.asset_type}."
+        )
+    if source.bucket != recipe.bucket:
+        message = f"The original is in bucket {source.bucket}; this service only reads {recipe.bucket}."
+        return Failed(Reason.FOREIGN_SOURCE, message)
+    if not isinstance(parse(source.key), OriginalKey):
+        return Failed(Reason.FOREIGN_SOURCE, f"The key {source.key} is not one that this service gives to originals.")
+    if source.size_bytes > recipe.max_original_bytes:
+        message = f"The original has {source.size_bytes} bytes; {recipe.max_original_bytes} are allowed."
+        return Failed(Reason.TOO_LARGE, message)
+    return None
+
+
+class Rendering:
+    """Carries assets through, each by one call of `carry`."""
+
+    def __init__(self, recipe: Recipe, storage: OriginalsAndRenditions, decoder: Decoder) -> None:
+        self._recipe = recipe
+        self._storage = storage
+        self._decoder = decoder
+
+    async def carry(self, asset: MediaAsset, turns: Turns, watch: Stopwatch) -> Outcome:
+        """The outcome for one asset. When it returns or is cancelled, nothing of it runs any more."""
+        if (problem := unacceptable(asset, self._recipe)) is not None:
+            return problem
+        try:
+            decoded = await self._decoded(asset, turns, watch)
+            if isinstance(decoded, Failed | GivenBack):
+                return decoded
+            await self._upload(asset, decoded)
+            watch.lap("uploaded_ms")
+        except SourceRefused as refused:
+            return Failed(refused.reason, refused.message)
+        except StorageUnavailable as error:
+            return GivenBack(Reason.STORAGE_UNAVAILABLE, str(error))
+        return Completed(_result(decoded))
+
+    async def _decoded(self, asset: MediaAsset, turns: Turns, watch: Stopwatch) -> Decoded | Failed | GivenBack:
+        """Fetch and decode. The original lives in this frame only, so that it is gone when uploading begins."""
+        original = await self._storage.fetch(asset.spec.source)
+        watch.lap("fetched_ms")
+        await turns.fetched()
+        watch.restart()
+        try:
+            return await self._decode(original, asset.spec.source.content_type)
+        finally:
+            watch.lap("decoded_ms")
+            turns.decoded()
+
+    async def _decode(self, original: bytearray, content_type: str) -> Decoded | Failed | GivenBack:
+        seconds = self._recipe.asset_timeout_seconds
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+
+        deaths = 0
+
+        async def once() -> Decoded:
+            nonlocal deaths
+            limits = Limits(self._recipe.max_pixels, self._recipe.max_frames, max(1, ceil(deadline - loop.time())))
+            try:
+                return await self._decoder.decode(
+                    original, content_type=content_type, renditions=self._recipe.renditions, limits=limits
+                )
+            except DecoderUnavailable as error:
+                deaths += _died_on_it(error)
+                if deaths < DEATHS:
+                    raise
+                raise DecodeRefused(
+                    Reason.DECODER_CRASHED, f"The decoder died {deaths} times while it worked on this image."
+                ) from error
+
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await patiently(once, DecoderUnavailable, self._recipe.decoder_patience_seconds)
+        except TimeoutError:
+            return Failed(Reason.DEADLINE_EXCEEDED, f"It was not decoded within {seconds:.0f} s.")
+        except DecoderUnavailable as error:
+            waited = self._recipe.decoder_patience_seconds
+            return GivenBack(Reason.INTERNAL_ERROR, f"The decoder did not answer for {waited:.0f} s: {error}")
+        except DecodeRefused as refused:
+            return _refused(refused)
+
+    async def _upload(self, asset: MediaAsset, decoded: Decoded) -> None:
+        """All renditions at once; the first that cannot be stored stops the others."""
+        spec = asset.spec
+        try:
+            async with asyncio.TaskGroup() as uploads:
+                for variant in decoded.variants:
+                    key = rendition_key(spec.asset_type, spec.owner, asset.name, variant.name)
+                    uploads.create_task(self._storage.put(key, variant.data))
+        except* StorageUnavailable as errors:
+            raise StorageUnavailable(str(errors.exceptions[0])) from errors
+
+
+def _died_on_it(error: DecoderUnavailable) -> bool:
+    """Whether the decoder took the image and broke off or spoke nonsense, rather than not being there."""
+    return isinstance(error.__cause__, WireBroken | HeaderInvalid)
+
+
+def _refused(refused: DecodeRefused) -> Failed | GivenBack:
+    if refused.reason in FINAL:
+        return Failed(refused.reason, refused.message)
+    if refused.reason in CHARGED:
+        return GivenBack(refused.reason, refused.message)
+    return GivenBack(Reason.INTERNAL_ERROR, f"The decoder gave the reason {refused.reason}: {refused.message}")
+
+
+def _result(decoded: Decoded) -> Result:
+    return Result(
+        width=decoded.width,
+        height=decoded.height,
+        frames=decoded.frames,
+        placeholder=decoded.placeholder,
+        dominant_color=decoded.dominant_color,
+        recipe_version=decoded.recipe_version,
+        variants=tuple(
+            Variant(name=variant.name, width=variant.width, height=variant.height, bytes=len(variant.data))
+            for variant in decoded.variants
+        ),
+    )
