@@ -1,0 +1,1 @@
+"""Where the operator touches the world: the Kubernetes API, PostgreSQL's pool, object storage."""

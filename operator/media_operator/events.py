@@ -1,0 +1,68 @@
+"""Kubernetes Events: what happened to an asset, for whoever runs `kubectl describe`. Best effort, and bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import structlog
+
+from media_core.asset import MediaAsset
+from media_core.names import API_VERSION, ASSET_KIND, OPERATOR_MANAGER
+from media_core.shape import timestamp
+from media_operator import metrics
+from media_operator.adapters.cluster import Cluster, ClusterError, Kind
+
+log = structlog.get_logger()
+
+WAITING = 1000
+
+
+class Events:
+    """A bounded line of Events and the task that writes them."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._line: asyncio.Queue[dict[str, Any]] = asyncio.Queue(WAITING)
+
+    def tell(self, asset: MediaAsset, reason: str, message: str, *, warning: bool = False) -> None:
+        """Put one Event in line; where too many wait it is dropped and counted."""
+        now = timestamp(datetime.now(UTC))
+        body = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{asset.name}.{uuid4().hex[:12]}", "namespace": self._cluster.namespace},
+            "involvedObject": {
+                "apiVersion": API_VERSION,
+                "kind": ASSET_KIND,
+                "name": asset.name,
+                "namespace": self._cluster.namespace,
+                "uid": asset.uid,
+                "resourceVersion": asset.metadata.resource_version,
+            },
+            "reason": reason,
+            "message": message[:1000],
+            "type": "Warning" if warning else "Normal",
+            "source": {"component": OPERATOR_MANAGER},
+            "reportingComponent": OPERATOR_MANAGER,
+            "reportingInstance": OPERATOR_MANAGER,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        try:
+            self._line.put_nowait(body)
+        except asyncio.QueueFull:
+            metrics.EVENTS_DROPPED.inc()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            body = await self._line.get()
+            try:
+                await self._cluster.create(Kind.EVENT, body)
+            except ClusterError as error:
+                metrics.EVENTS_DROPPED.inc()
+                log.warning("event_not_written", asset_id=body["involvedObject"]["name"], error=str(error))

@@ -1,0 +1,209 @@
+"""Start-up: settings, connections, and the tasks that together are the operator. Everything is wired here.
+
+The process ends with code 0 when it is asked to, 78 for a wrong setting, and 1 when one of its tasks failed:
+Kubernetes starts it again, and nothing is lost, because all it knows is in the API server and in PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from media_core import logs
+from media_core.asset import MediaAsset
+from media_core.manifests import WorkerImage
+from media_core.names import CONFIGURATION_EXIT_CODE
+from media_core.settings import SettingsInvalid, load
+from media_operator.adapters.cluster import Cluster, ClusterError, Kind
+from media_operator.adapters.objectstore import ObjectStore
+from media_operator.events import Events
+from media_operator.handlers import Watching
+from media_operator.intake import Intake
+from media_operator.ledger import Ledger
+from media_operator.mirror import Mirror
+from media_operator.probes import probes
+from media_operator.reconciler import Reconciler
+from media_operator.scheduler import Scheduler
+from media_operator.settings import OperatorSettings
+from media_operator.workqueue import WorkQueue
+from media_operator.world import World
+
+log = structlog.get_logger()
+
+LOOKERS = 16
+RELIST_SECONDS = 300.0
+SECOND_LIST_SECONDS = 15.0
+"""What was deleted between our first LIST and kopf's own is in no event; the second LIST finds it soon."""
+
+
+def utc_now() -> datetime:
+    """The clock of everything here."""
+    return datetime.now(UTC)
+
+
+def main() -> None:
+    """Entry point of `media-operator`."""
+    parser = argparse.ArgumentParser(
+        prog="media-operator",
+        description="Binds media assets to worker Jobs and mirrors their status. Configured by environment variables; "
+        "see the table in the README.",
+    )
+    parser.parse_args()
+    try:
+        settings = load(OperatorSettings)
+    except SettingsInvalid as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(CONFIGURATION_EXIT_CODE) from None
+    logs.configure(settings.log_level, component="operator")
+    raise SystemExit(asyncio.run(operate(settings)))
+
+
+async def operate(settings: OperatorSettings) -> int:
+    """Run until SIGTERM or SIGINT (0), or until a task fails (1)."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with wired(settings) as operator:
+        return await operator.run(stop)
+
+
+@dataclass(frozen=True)
+class Operator:
+    """The parts of one operator, wired to each other."""
+
+    settings: OperatorSettings
+    cluster: Cluster
+    world: World
+    queue: WorkQueue
+    scheduler: Scheduler
+    reconciler: Reconciler
+    mirror: Mirror
+    intake: Intake
+    events: Events
+    clock: Callable[[], datetime]
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Until `stop` is set (0), or until a task fails (1)."""
+        loop = asyncio.get_running_loop()
+
+        def handover(kind: Kind, event: str | None, body: Mapping[str, Any]) -> None:
+            loop.call_soon_threadsafe(self.world.take, kind, event, body)
+
+        async with AsyncExitStack() as stack:
+            await self._serve(stack)
+            watching = Watching(self.settings.namespace, handover)
+            stack.push_async_callback(watching.stop)
+            log.info("operator_started", namespace=self.settings.namespace, port=self.settings.operator_port)
+            watching.start()
+            work = {
+                "watching": watching.ended(),
+                "listing": _list_again_and_again(self.world, self.cluster),
+                "scheduling": self.scheduler.run(),
+                "mirroring": self.mirror.run(),
+                "intake": self.intake.run(),
+                "events": self.events.run(),
+                **{f"looking-{number}": self.reconciler.run() for number in range(LOOKERS)},
+            }
+            return await _first_end(work, stop)
+
+    async def _serve(self, stack: AsyncExitStack) -> None:
+        def missing() -> str | None:
+            return None if self.world.complete else "the first LIST of assets, Jobs and pools is not in yet"
+
+        app = probes(lambda: self.scheduler.heartbeat, missing, self.clock)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, port=self.settings.operator_port).start()
+
+
+@asynccontextmanager
+async def wired(settings: OperatorSettings, clock: Callable[[], datetime] = utc_now) -> AsyncIterator[Operator]:
+    """An operator with its connections, which are closed at the end."""
+    async with AsyncExitStack() as stack:
+        cluster = await Cluster.connect(settings.namespace)
+        stack.push_async_callback(cluster.close)
+        ledger = await Ledger.connect(settings.database_url.get_secret_value())
+        stack.push_async_callback(ledger.close)
+        store = ObjectStore.connect(settings)
+        stack.callback(store.close)
+
+        world, queue, events = World(), WorkQueue(), Events(cluster)
+        mirror = Mirror(ledger, written=queue.add)
+        scheduler = Scheduler(
+            world, cluster, events, worker_image(settings), clock=clock, unborn=lambda: intake.unborn
+        )
+        reconciler = Reconciler(
+            world, cluster, ledger, mirror, store, events, queue, clock=clock, trouble=scheduler.trouble
+        )
+        intake = Intake(world, cluster, ledger, store, reconciler, settings.max_live_assets)
+
+        def mirrored(asset: MediaAsset | None, name: str) -> None:
+            mirror.gone(name) if asset is None else mirror.seen(asset)
+
+        world.look, world.mind, world.mirror = queue.add, scheduler.mind, mirrored
+        yield Operator(settings, cluster, world, queue, scheduler, reconciler, mirror, intake, events, clock)
+
+
+async def _first_end(work: Mapping[str, Coroutine[Any, Any, None]], stop: asyncio.Event) -> int:
+    """Run it all until `stop` is set (0) or one part ends (1); then end every part."""
+    tasks = [asyncio.create_task(job, name=name) for name, job in work.items()]
+    asked = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        done, _ = await asyncio.wait([asked, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (asked, *tasks):
+            task.cancel()
+        await asyncio.gather(asked, *tasks, return_exceptions=True)
+    failed = [task for task in done if task is not asked]
+    for task in failed:
+        log.error("task_failed", task=task.get_name(), exc_info=task.exception())
+    log.info("operator_stopped", failed=[task.get_name() for task in failed])
+    return 1 if failed else 0
+
+
+def worker_image(settings: OperatorSettings) -> WorkerImage:
+    """What the settings say of every worker."""
+    environment = {
+        "S3_BUCKET_MEDIA": settings.s3_bucket_media,
+        "AWS_REGION": settings.aws_region,
+        "MEDIA_LOG_LEVEL": settings.log_level,
+    }
+    if settings.aws_endpoint_url_s3:
+        environment["AWS_ENDPOINT_URL_S3"] = settings.aws_endpoint_url_s3
+    return WorkerImage(
+        image=settings.worker_image,
+        service_account=settings.worker_service_account,
+        s3_secret=settings.worker_s3_secret,
+        environment=environment,
+        max_pixels=settings.max_pixels,
+        max_frames=settings.max_frames,
+    )
+
+
+async def _list_again_and_again(world: World, cluster: Cluster) -> None:
+    wait, pause = 0.5, SECOND_LIST_SECONDS
+    while True:
+        try:
+            await world.list_all(cluster)
+        except ClusterError as error:
+            log.warning("list_failed", error=str(error), seconds=wait)
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, 15.0)
+            continue
+        await asyncio.sleep(pause)
+        wait, pause = 0.5, RELIST_SECONDS
+
+
+if __name__ == "__main__":
+    main()

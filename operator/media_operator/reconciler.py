@@ -1,0 +1,226 @@
+"""One look at one asset: gather what is to be observed, let the core decide, carry it out.
+
+The decision is `media_core.lifecycle.decide`. Here is only what it takes to ask it, and to do what it says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from datetime import datetime
+from typing import assert_never
+
+import structlog
+
+from media_core import lifecycle
+from media_core.asset import AssetStatus, MediaAsset, Phase
+from media_core.conditions import Reason
+from media_core.jobs import Outcome, WorkerJob
+from media_core.keys import purge_keys
+from media_core.names import API_VERSION, ASSET_KIND, PURGE_FINALIZER, RETRY_ANNOTATION
+from media_core.pool import Attempts
+from media_core.renditions import DEFAULT_RENDITIONS
+from media_operator import metrics
+from media_operator.adapters.cluster import Cluster, ClusterError, Conflict, Kind, NotFound, Unavailable
+from media_operator.adapters.objectstore import ObjectStore, StoreUnavailable
+from media_operator.events import Events
+from media_operator.ledger import Ledger, LedgerRow, LedgerUnavailable
+from media_operator.mirror import Mirror
+from media_operator.workqueue import WorkQueue
+from media_operator.world import World
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 60.0
+"""Deadline of one look, whatever it waits for."""
+
+
+class Reconciler:
+    """Looks at assets, one at a time per asset, several assets at once."""
+
+    def __init__(
+        self,
+        world: World,
+        cluster: Cluster,
+        ledger: Ledger,
+        mirror: Mirror,
+        store: ObjectStore,
+        events: Events,
+        queue: WorkQueue,
+        *,
+        clock: Callable[[], datetime],
+        chance: Callable[[], float] = random.random,
+        trouble: Callable[[str], None] = lambda _pool: None,
+    ) -> None:
+        """`trouble(pool)` is called when a worker of the pool gave an asset back because of object storage."""
+        self._world, self._cluster, self._ledger, self._mirror = world, cluster, ledger, mirror
+        self._store, self._events, self._queue = store, events, queue
+        self._clock, self._chance, self._trouble = clock, chance, trouble
+
+    async def run(self) -> None:
+        """Look at whatever is in line, until cancelled."""
+        while True:
+            name = await self._queue.get()
+            try:
+                with metrics.RECONCILE_SECONDS.time():
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self.look(name)
+                self._queue.forget(name)
+            except Conflict:
+                metrics.CONFLICTS.inc()
+                await self._refresh(name)
+            except NotFound:
+                await self._refresh(name)
+            except (Unavailable, LedgerUnavailable, StoreUnavailable, TimeoutError) as error:
+                seconds = self._queue.retry(name)
+                metrics.RECONCILE_FAILURES.inc()
+                log.warning("look_postponed", asset_id=name, error=str(error) or "timeout", seconds=seconds)
+            except Exception:  # one asset's surprise must not stop the others; it is loud, and repeated
+                metrics.RECONCILE_FAILURES.inc()
+                log.exception("look_failed", asset_id=name, seconds=self._queue.retry(name, first=1.0))
+            finally:
+                self._queue.done(name)
+
+    async def look(self, name: str) -> None:
+        """One look: observe, decide, apply."""
+        if not self._world.complete or (asset := self._world.assets.get(name)) is None:
+            return
+        seen = await self._observe(asset)
+        await self._apply(asset, lifecycle.decide(seen))
+
+    async def _observe(self, asset: MediaAsset) -> lifecycle.Observed:
+        pool = self._world.pools.get(asset.spec.pool)
+        return lifecycle.Observed(
+            asset=asset,
+            now=self._clock(),
+            bucket=self._store.bucket,
+            attempts=pool.spec.attempts if pool else Attempts(),
+            job=await self._job(asset.status),
+            row=await self._ledger.row(asset.name) if asset.status is None and not asset.deleting else None,
+            archived=self._mirror.archived(asset),
+            chance=self._chance(),
+        )
+
+    async def _job(self, status: AssetStatus | None) -> lifecycle.JobSight | None:
+        """The Job it is bound to. That a Job is over or gone is only believed after a live GET."""
+        if status is None or status.assigned_job is None or status.phase.settled:
+            return None
+        known = self._world.jobs.get(status.assigned_job)
+        if known is not None and not known.over:
+            return lifecycle.JobSight(None, known.isolated_for)
+        body = await self._cluster.get(Kind.JOB, status.assigned_job)
+        if body is None:
+            return lifecycle.JobSight(Outcome.GONE, known.isolated_for if known else None)
+        self._world.wrote(Kind.JOB, body)
+        job: WorkerJob = self._world.read(Kind.JOB, body)
+        return lifecycle.JobSight(job.outcome, job.isolated_for, job.why)
+
+    async def _apply(self, asset: MediaAsset, plan: lifecycle.Plan) -> None:
+        match plan:
+            case lifecycle.Nothing():
+                pass
+            case lifecycle.LookAgain(at):
+                self._queue.add_after(asset.name, (at - self._clock()).total_seconds() + 0.01)
+            case lifecycle.WriteStatus(status, event):
+                await self._write_status(asset, status, event)
+            case lifecycle.Purge(keep_media, heard):
+                await self._purge(asset, keep_media=keep_media, heard=heard)
+            case lifecycle.DeleteObject():
+                await self._delete(asset)
+            case lifecycle.Expire():
+                await self._expire(asset)
+            case lifecycle.DropRetryAnnotation():
+                patch = {"annotations": {RETRY_ANNOTATION: None}, "resourceVersion": str(asset.version)}
+                self._world.wrote(Kind.ASSET, await self._cluster.merge(Kind.ASSET, asset.name, {"metadata": patch}))
+            case _:
+                assert_never(plan)
+
+    async def _write_status(self, asset: MediaAsset, status: AssetStatus, event: Reason | None) -> None:
+        before = asset.status
+        restored = before is None and status.phase.settled and event is None
+        if restored:
+            await self._ledger.adopt(asset.name, asset.uid)
+        self._world.wrote(Kind.ASSET, await self._cluster.replace_status(Kind.ASSET, status_body(asset, status)))
+        if before is not None and before.given_back and before.reason == Reason.STORAGE_UNAVAILABLE:
+            self._trouble(asset.spec.pool)
+        if before is not None and before.assigned_job and status.assigned_job is None:
+            metrics.RELEASES.labels(status.reason).inc()
+            log.info("asset_released", asset_id=asset.name, job=before.assigned_job, reason=status.reason)
+        if status.phase.settled:
+            log.info("asset_settled", asset_id=asset.name, phase=status.phase.value, reason=status.reason)
+        if event is not None:
+            failed = status.phase is Phase.FAILED
+            reason = "Failed" if failed else event.value
+            self._events.tell(asset, reason, status.message or "", warning=failed)
+
+    async def _purge(self, asset: MediaAsset, *, keep_media: bool, heard: bool) -> None:
+        if not keep_media:
+            await self._store.delete(self.keys(asset.name, LedgerRow(asset.name, asset.spec, asset.status)))
+        await self._ledger.tombstone(asset.name, asset.spec, asset.status, purged=heard or keep_media)
+        await self._drop_finalizer(asset)
+        log.info("asset_purged", asset_id=asset.name, media_kept=keep_media, worker_heard=heard)
+
+    def keys(self, name: str, row: LedgerRow) -> tuple[str, ...]:
+        """Every key the asset can have left behind: of its result, of its pool as it is, and of the defaults."""
+        pool = self._world.pools.get(row.spec.pool)
+        names = {rendition.name for rendition in (pool.spec.renditions if pool else ())}
+        names |= {rendition.name for rendition in DEFAULT_RENDITIONS}
+        if row.status and row.status.result:
+            names |= {variant.name for variant in row.status.result.variants}
+        return purge_keys(row.spec.asset_type, row.spec.owner, name, row.spec.source.key, sorted(names))
+
+    async def _drop_finalizer(self, asset: MediaAsset) -> int:
+        """Returns the version after it. Raises Conflict where somebody wrote since."""
+        kept = [name for name in asset.metadata.finalizers if name != PURGE_FINALIZER]
+        patch = {"metadata": {"finalizers": kept, "resourceVersion": str(asset.version)}}
+        body = await self._cluster.merge(Kind.ASSET, asset.name, patch)
+        if asset.deleting and not kept:
+            self._world.assets.lose(asset.name, asset.uid)
+        else:
+            self._world.wrote(Kind.ASSET, body)
+        return int(body["metadata"]["resourceVersion"])
+
+    async def _delete(self, asset: MediaAsset) -> None:
+        await self._cluster.delete(Kind.ASSET, asset.name, asset.uid)
+        await self._refresh(asset.name)
+
+    async def _expire(self, asset: MediaAsset) -> None:
+        """Under a resourceVersion test each: a DELETE that comes in between is not mistaken for the TTL."""
+        version = asset.version
+        if PURGE_FINALIZER in asset.metadata.finalizers:
+            version = await self._drop_finalizer(asset)
+        await self._cluster.delete(Kind.ASSET, asset.name, asset.uid, version)
+        if len(asset.metadata.finalizers) <= 1:
+            self._world.assets.lose(asset.name, asset.uid)
+        log.info("asset_expired", asset_id=asset.name)
+
+    async def _refresh(self, name: str) -> None:
+        """Take in the object as it is now; its news puts it in line again."""
+        try:
+            body = await self._cluster.get(Kind.ASSET, name)
+        except ClusterError as error:
+            log.warning("look_postponed", asset_id=name, error=str(error), seconds=self._queue.retry(name))
+            return
+        known = self._world.assets.get(name)
+        if body is not None:
+            self._world.wrote(Kind.ASSET, body)
+            self._queue.add(name)
+        elif known is not None:
+            self._world.assets.lose(name, known.uid)
+
+
+def status_body(asset: MediaAsset, status: AssetStatus) -> dict[str, object]:
+    """The object to PUT on /status: the whole new status under the version it was decided on."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": ASSET_KIND,
+        "metadata": {
+            "name": asset.name,
+            "namespace": asset.metadata.namespace,
+            "uid": asset.uid,
+            "resourceVersion": asset.metadata.resource_version,
+        },
+        "spec": asset.spec.to_json(),
+        "status": status.to_json(),
+    }
