@@ -1,0 +1,150 @@
+"""What is handed out of an asset, under which URL, as which content type, inline or as an attachment. Pure.
+
+Only what a row vouches for is handed out: its original, and the renditions its status names. The content type is the
+one found in the first bytes (originals) or the one we made (renditions), never what an uploader or S3 says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from media_api.ledger import VISIBLE, Row
+from media_api.models import AssetAnswer, PlaybackAnswer, VariantAnswer
+from media_core.asset import TranscodeStatus, Variant
+from media_core.keys import EXTENSIONS, rendition_key
+from media_core.renditions import THUMBNAIL
+
+SERVE, STREAM = "/media/serve/", "/media/stream/"
+_INLINE = ("image/", "video/")
+_MADE: Mapping[str, str] = {
+    "webp": "image/webp",
+    "jpg": "image/jpeg",
+    "mp4": "video/mp4",
+    "m3u8": "application/vnd.apple.mpegurl",
+    "ts": "video/mp2t",
+    "m4s": "video/iso.segment",
+}
+"""Content types of what is made here, by extension."""
+_UNSAFE_IN_HEADER = re.compile(r"[^A-Za-z0-9 ._()-]")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An object that may be handed out. `etag` pins the bytes that were checked, where they are known."""
+
+    key: str
+    content_type: str
+    disposition: str
+    etag: str | None
+
+
+def of_original(row: Row) -> Delivery | None:
+    """The original of a row that is visible."""
+    if row.state not in VISIBLE or row.content_type not in EXTENSIONS:
+        return None
+    inline = row.content_type.startswith(_INLINE)
+    return Delivery(row.s3_key, row.content_type, disposition(row.original_filename, inline=inline), row.etag)
+
+
+def of_rendition(row: Row, key: str) -> Delivery | None:
+    """A rendition, if the row is visible and names it."""
+    content_type = _MADE.get(key.rpartition(".")[2])
+    if row.state not in VISIBLE or content_type is None:
+        return None
+    if key in (rendition_of(row, variant) for variant in _variants(row)) or _is_legacy(row, key):
+        return Delivery(key, content_type, "inline", None)
+    return None
+
+
+def rendition_of(row: Row, variant: Variant) -> str:
+    """Key of a rendition of that row."""
+    return rendition_key(row.asset_type, row.owner, str(row.id), variant.name)
+
+
+def playback(row: Row, base_url: str) -> PlaybackAnswer:
+    """What a page needs to show the asset."""
+    return PlaybackAnswer(**_shown(row, base_url))
+
+
+def asset(row: Row, base_url: str) -> AssetAnswer:
+    """The same and everything else, for its owner."""
+    return AssetAnswer(
+        **_shown(row, base_url),
+        original_filename=row.original_filename,
+        content_type=row.content_type,
+        size_bytes=row.size_bytes,
+        s3_key=row.s3_key,
+        attempts=row.attempts,
+        created_at=row.created_at,
+        confirmed_at=row.confirmed_at,
+        started_at=row.started_at,
+        settled_at=row.settled_at,
+    )
+
+
+def disposition(filename: str | None, *, inline: bool) -> str:
+    """Content-Disposition with the user's name of the file in both forms of RFC 6266, plain and encoded."""
+    kind = "inline" if inline else "attachment"
+    if not filename:
+        return kind
+    plain = _UNSAFE_IN_HEADER.sub("_", filename)
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
+
+
+def _shown(row: Row, base_url: str) -> dict[str, object]:
+    result = row.status.result if row.status and row.transcode_status is TranscodeStatus.COMPLETED else None
+    variants = [
+        VariantAnswer(
+            name=variant.name,
+            key=rendition_of(row, variant),
+            url=base_url + SERVE + rendition_of(row, variant),
+            width=variant.width,
+            height=variant.height,
+            bytes=variant.bytes,
+        )
+        for variant in _variants(row)
+    ]
+    thumbnail = next((variant.url for variant in variants if variant.name == THUMBNAIL), None)
+    return {
+        "asset_id": row.id,
+        "transcode_status": row.transcode_status,
+        "hls_url": _legacy(row, "hlsUrl", base_url),
+        "thumbnail_url": thumbnail or _legacy(row, "thumbnailUrl", base_url),
+        "original_url": base_url + SERVE + row.s3_key,
+        "asset_type": row.asset_type,
+        "message": row.message,
+        "reason": row.reason,
+        "variants": variants,
+        "width": result.width if result else None,
+        "height": result.height if result else None,
+        "frames": result.frames if result else None,
+        "placeholder": result.placeholder if result else None,
+        "dominant_color": result.dominant_color if result else None,
+    }
+
+
+def _variants(row: Row) -> tuple[Variant, ...]:
+    if row.transcode_status is not TranscodeStatus.COMPLETED or row.status is None or row.status.result is None:
+        return ()
+    return row.status.result.variants
+
+
+def _legacy(row: Row, name: str, base_url: str) -> str | None:
+    url = row.legacy.get(name)
+    return base_url + url if url and url.startswith("/") else url
+
+
+def _is_legacy(row: Row, key: str) -> bool:
+    """Made by the service before this one: the thumbnail, and everything beside the HLS playlist."""
+    thumbnail, playlist = (_legacy_key(row, name) for name in ("thumbnailUrl", "hlsUrl"))
+    folder = playlist.rpartition("/")[0] if playlist else ""
+    return key == thumbnail or bool(folder and key.startswith(folder + "/"))
+
+
+def _legacy_key(row: Row, name: str) -> str | None:
+    url = row.legacy.get(name, "")
+    _, found, key = url.partition(SERVE) if SERVE in url else url.partition(STREAM)
+    return key if found else None
