@@ -1,0 +1,281 @@
+"""`media-dev`: a whole media service on this machine, for trying it out and for working on it.
+
+Results go to stdout, progress and errors to stderr, so that `--json` is one object and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from media_devcluster import checkout, commands, token, view
+from media_devcluster.carrying import WAIT_SECONDS
+from media_devcluster.commands import DEFAULT_FOLDER, DEFAULT_USER
+from media_devcluster.folder import LOGS
+from media_devcluster.objectstore import REGION, S3
+from media_devcluster.processes import tail
+from media_devcluster.running import run
+from media_devcluster.stack import BUCKET, Plan
+from media_devcluster.state import ClusterKind, Part, State
+
+data_dir = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=DEFAULT_FOLDER,
+    show_default=True,
+    help="Where state.json, data and logs are.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout; everything else on stderr.")
+files = click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+wait_seconds = click.option(
+    "--timeout",
+    default=WAIT_SECONDS,
+    show_default=True,
+    help="Seconds to wait for each file.",
+    type=click.FloatRange(1),
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="media-operator")
+def main() -> None:
+    """A whole media service on this machine: PostgreSQL, S3, a Kubernetes API, the operator and the REST API.
+
+    \b
+    Try it:        media-dev demo
+    Work with it:  media-dev up, then upload, status, logs, down
+
+    \b
+    Completion:    eval "$(_MEDIA_DEV_COMPLETE=bash_source media-dev)"
+                   (zsh_source for zsh, fish_source for fish)
+    """
+
+
+@main.command()
+@click.option(
+    "--cluster",
+    type=click.Choice([kind.value for kind in ClusterKind]),
+    default=ClusterKind.EMBEDDED.value,
+    show_default=True,
+    help="embedded: a small Kubernetes API is started too, and worker Jobs are processes. "
+    "existing: the cluster that --kubeconfig names.",
+)
+@click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="existing: its kubeconfig.")
+@click.option("--context", help="existing: context in it (default: its current one).")
+@click.option("--namespace", default="media", show_default=True, help="Namespace of the assets.")
+@click.option("--database-url", help="existing: PostgreSQL of the ledger.")
+@click.option("--s3-endpoint", help="existing: S3, by a URL that this machine and the worker pods both reach.")
+@click.option("--bucket", default=BUCKET, show_default=True, help="existing: a bucket that is there.")
+@click.option("--worker-image", help="existing: image of the worker Jobs.")
+@click.option("--api-port", type=click.IntRange(1, 65535), help="Port of the REST API (default: a free one).")
+@click.option("--foreground", is_flag=True, help="Stay, and stop everything at Ctrl-C.")
+@data_dir
+@as_json
+def up(
+    cluster: str,
+    kubeconfig: Path | None,
+    context: str | None,
+    namespace: str,
+    database_url: str | None,
+    s3_endpoint: str | None,
+    bucket: str,
+    worker_image: str | None,
+    api_port: int | None,
+    foreground: bool,
+    data_dir: Path,
+    as_json: bool,
+) -> None:
+    """Start the stack and leave it running. Where it runs already, say where it is.
+
+    With --cluster existing, the CRDs, a Secret with the S3 keys (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of your
+    environment), the workers' account and a pool are applied to that cluster; operator and API run on this machine
+    against it; migrations are applied to the database. No kubeconfig is used that was not named.
+
+    \b
+    media-dev up
+    media-dev up --json | jq -r .api_url
+    media-dev up --cluster existing --kubeconfig ~/.kube/staging --context staging \\
+      --database-url postgresql://media@db/media --s3-endpoint https://s3.example.org \\
+      --bucket media --worker-image registry.example.org/media-worker:1.0
+    """
+    if cluster == ClusterKind.EXISTING:
+        store = _existing_store(kubeconfig, database_url, s3_endpoint, bucket)
+    else:
+        _refuse_unused(kubeconfig, context, database_url, s3_endpoint, worker_image)
+        store = None
+    plan = Plan(
+        folder=data_dir,
+        cluster=ClusterKind(cluster),
+        kubeconfig=kubeconfig,
+        context=context,
+        namespace=namespace,
+        database_url=database_url,
+        store=store,
+        bucket=bucket,
+        worker_image=worker_image,
+        api_port=api_port,
+    )
+    _exit(commands.up(plan, as_json, foreground))
+
+
+@main.command()
+@files
+@click.option("--wait/--no-wait", default=False, help="Wait until each file is completed or failed.")
+@wait_seconds
+@click.option("--user", default=DEFAULT_USER, show_default=True, help="Whose files they are (with the local stack).")
+@data_dir
+@as_json
+def upload(files: tuple[Path, ...], wait: bool, timeout: float, user: str, data_dir: Path, as_json: bool) -> None:
+    """Upload files to the running stack, or to MEDIA_API_URL with MEDIA_TOKEN where those are set.
+
+    Exit code 0 when every file was accepted (with --wait: completed), 1 when any was not.
+
+    \b
+    media-dev upload --wait photo.jpg film.mp4
+    MEDIA_API_URL=https://media.example.org MEDIA_TOKEN=... media-dev upload photo.jpg
+    """
+    if not files:
+        raise click.UsageError("Which files? For example: media-dev upload --wait photo.jpg")
+    _exit(commands.upload(files, timeout if wait else 0.0, *_where(data_dir, user), as_json))
+
+
+@main.command(name="status")
+@data_dir
+@as_json
+def status_(data_dir: Path, as_json: bool) -> None:
+    """What runs, what the pool does, and how many assets are in which state.
+
+    Exit code 0 when every part runs, 1 when not.
+
+    \b
+    media-dev status
+    media-dev status --json | jq .assets
+    """
+    _exit(commands.status(data_dir, as_json))
+
+
+@main.command()
+@data_dir
+def down(data_dir: Path) -> None:
+    """Stop everything that `up` started. The data are removed, the logs stay.
+
+    \b
+    media-dev down
+    """
+    _exit(commands.down(data_dir))
+
+
+@main.command()
+@files
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo"),
+    show_default=True,
+    help="Where the contact sheet and the renditions are written.",
+)
+@click.option("--keep", is_flag=True, help="Leave the stack running afterwards.")
+@wait_seconds
+@as_json
+def demo(files: tuple[Path, ...], output: Path, keep: bool, timeout: float, as_json: bool) -> None:
+    """Start everything, carry FILES (default: the samples) through it, show what came out, stop everything.
+
+    Exit code 0 when every file was completed, 1 when any was refused, failed or not settled in time. One bad file
+    does not stop the others. With --json, stdout is {"assets": [...]}, a row for each file, in every case.
+
+    \b
+    media-dev demo
+    media-dev demo ~/Pictures/*.jpg
+    media-dev demo --json photo.jpg | jq '.assets[].seconds'
+    """
+    chosen = list(files) or checkout.samples()
+    if not chosen:
+        raise click.UsageError("Which files? There are no samples here. For example: media-dev demo photo.jpg")
+    _exit(commands.demo(chosen, output, keep, timeout, as_json))
+
+
+@main.command()
+@click.argument("part", required=False, type=click.Choice([part.value for part in Part]))
+@click.option("-n", "--lines", default=20, show_default=True, help="How many of the last lines.")
+@data_dir
+def logs(part: str | None, lines: int, data_dir: Path) -> None:
+    """The last lines of a part's log; without PART, of every part's. They stay after `down`.
+
+    \b
+    media-dev logs operator
+    media-dev logs -n 100 api | jq .
+    """
+    found = [part] if part else [each.value for each in Part]
+    for name in found:
+        path = data_dir / LOGS / f"{name}.log"
+        if part is None and path.exists():
+            view.note(f"== {path}")
+        for line in tail(path, lines):
+            click.echo(line)
+
+
+@main.command(name="token")
+@click.argument("user", default=DEFAULT_USER)
+@data_dir
+def token_(user: str, data_dir: Path) -> None:
+    """A token of USER (default: dev) for the running stack.
+
+    \b
+    curl -H "Authorization: Bearer $(media-dev token)" .../api/v1/media/assets
+    """
+    click.echo(token.mint(_running(data_dir).token_secret, user))
+
+
+def _existing_store(kubeconfig: Path | None, database_url: str | None, endpoint: str | None, bucket: str) -> S3:
+    given = {"--kubeconfig": kubeconfig, "--database-url": database_url, "--s3-endpoint": endpoint}
+    if missing := [name for name, value in given.items() if not value]:
+        raise click.UsageError(f"--cluster existing needs {' and '.join(missing)}.")
+    keys = {name: os.environ.get(name, "") for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    if missing := [name for name, value in keys.items() if not value]:
+        raise click.UsageError(f"--cluster existing needs {' and '.join(missing)} in the environment.")
+    region = os.environ.get("AWS_REGION", REGION)
+    return S3(str(endpoint), bucket, keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], region)
+
+
+def _refuse_unused(
+    kubeconfig: Path | None, context: str | None, database_url: str | None, endpoint: str | None, image: str | None
+) -> None:
+    given = {
+        "--kubeconfig": kubeconfig,
+        "--context": context,
+        "--database-url": database_url,
+        "--s3-endpoint": endpoint,
+        "--worker-image": image,
+    }
+    if unused := [name for name, value in given.items() if value]:
+        raise click.UsageError(f"{' and '.join(unused)}: only with --cluster existing.")
+
+
+def _where(folder: Path, user: str) -> tuple[str, str]:
+    """URL and token: the environment's, else the running stack's."""
+    url, bearer = os.environ.get("MEDIA_API_URL"), os.environ.get("MEDIA_TOKEN")
+    if url and bearer:
+        return url, bearer
+    if url or bearer:
+        raise click.UsageError("MEDIA_API_URL and MEDIA_TOKEN belong together; only one of them is set.")
+    state = _running(folder)
+    return state.api_url, token.mint(state.token_secret, user)
+
+
+def _running(folder: Path) -> State:
+    state = State.read(folder)
+    if state is None or not state.api_url or Part.API not in state.children():
+        raise click.ClickException(f"No stack runs in {folder}. Start one: media-dev up")
+    return state
+
+
+def _exit(work: Coroutine[Any, Any, int]) -> NoReturn:
+    raise SystemExit(run(work, view.note))
+
+
+if __name__ == "__main__":
+    main()
