@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 FILES ?=
 
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test check bench readme lock clean
 
 help:  ## what can be asked for
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -15,5 +15,40 @@ setup: $(VENV)/.ready  ## install everything, hash-checked, into .venv
 $(VENV)/.ready: requirements/dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+demo: setup  ## the whole service on this machine, pictures processed, everything stopped again (FILES="a.jpg b.png" for your own)
+	$(BIN)/media-dev demo $(FILES)
+
+test: setup  ## the whole suite, and the coverage of each package against its gate
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	@mkdir -p build
+	$(BIN)/coverage json --quiet -o build/coverage.json
+	$(BIN)/python scripts/coverage_gates.py build/coverage.json
+
+check: setup  ## style, types, import rule, CRDs, lock file
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy scripts
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/crd_copies.py
+	$(BIN)/python scripts/top_folders.py
+	$(BIN)/python scripts/lock_in_step.py
+
+bench: setup  ## how many assets a second the whole stack settles
+	$(BIN)/python tests/perf/bench.py
+
+readme: setup  ## write the settings tables of the README anew
+	$(BIN)/python scripts/settings_table.py
+
+lock:  ## resolve the dependencies anew, with hashes (needs uv)
+	uv pip compile --generate-hashes --universal --python-version 3.11 --extra dev pyproject.toml \
+	  -o requirements/dev.lock --no-header
+
+clean:  ## remove what tests and tools left behind; .venv stays
+	rm -rf build dist demo .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
