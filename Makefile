@@ -23,7 +23,7 @@ demo: setup  ## the whole service on this machine, pictures processed, everythin
 
 test: setup  ## the whole suite, and the coverage of each package against its gate
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n 3
 	$(BIN)/coverage combine --quiet
 	@mkdir -p build
 	$(BIN)/coverage json --quiet -o build/coverage.json

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from media_api.ports import PORTS
 from media_api.problems import Problem, ProblemType, invalid, not_found
 
-BODY_SECONDS = 10.0
+BODY_SECONDS = 5.0
 M = TypeVar("M", bound=BaseModel)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import filetype  # type: ignore[import-untyped]
+import filetype
 
 HEAD_BYTES = 64 * 1024
 """How much of a file is looked at."""

@@ -69,6 +69,8 @@ class Observed:
     row: RowSight | None = None
     archived: bool = False
     """Whether the ledger has this settled status, so that the object may go."""
+    crowded: bool = False
+    """Whether uploads wait because the cluster holds as many objects as it may: then the settled ones make room."""
     chance: float = 0.5
 
 
@@ -84,11 +86,11 @@ class WriteStatus:
 class Purge:
     """Delete the media (unless `keep_media`), write the tombstone, drop the finalizer.
 
-    `heard` is False where the worker never said that it let go: then the keys are purged once more later.
+    The keys are purged once more later: a worker behind the fence, or whoever still holds the upload URL, could have
+    written again.
     """
 
     keep_media: bool
-    heard: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +136,12 @@ def being_deleted(seen: Observed) -> Plan | None:
         return None
     if PURGE_FINALIZER not in asset.metadata.finalizers:
         return Nothing()
-    deadline = asset.metadata.deletion_timestamp + GIVE_BACK_DEADLINE
-    late = seen.now >= deadline
     if status is not None and _in_hand(seen, status):
-        if not late:
+        deadline = asset.metadata.deletion_timestamp + GIVE_BACK_DEADLINE
+        if seen.now < deadline:
             return LookAgain(deadline)
         return WriteStatus(_unbound(status, seen.now, Reason.RELEASED, "Deleted while its worker did not answer."))
-    job_vanished = seen.job is not None and seen.job.outcome is Outcome.GONE
-    return Purge(keep_media=asset.spec.deletion_policy is DeletionPolicy.RETAIN, heard=not late and not job_vanished)
+    return Purge(keep_media=asset.spec.deletion_policy is DeletionPolicy.RETAIN)
 
 
 def _in_hand(seen: Observed, status: AssetStatus) -> bool:
@@ -220,7 +220,7 @@ def settled(seen: Observed) -> Plan | None:
         return None
     ended = status.completion_time or seen.now
     due = ended + timedelta(seconds=asset.spec.ttl_seconds_after_finished)
-    if seen.now < due:
+    if seen.now < due and not seen.crowded:
         return LookAgain(due)
     return Expire() if seen.archived else LookAgain(seen.now + timedelta(seconds=1))
 

@@ -187,7 +187,11 @@ class Stack:
             return
         port = free_port()
         self.state.operator_url = f"http://127.0.0.1:{port}"
-        own = {"MEDIA_OPERATOR_PORT": str(port), "MEDIA_WORKER_S3_SECRET": furnishing.SECRET}
+        own = {
+            "MEDIA_OPERATOR_HOST": "127.0.0.1",
+            "MEDIA_OPERATOR_PORT": str(port),
+            "MEDIA_WORKER_S3_SECRET": furnishing.SECRET,
+        }
         if self.plan.worker_image:
             own["MEDIA_WORKER_IMAGE"] = self.plan.worker_image
         await self._serve(Part.OPERATOR, self._program(Part.OPERATOR, "media-operator", own), self.state.operator_url)

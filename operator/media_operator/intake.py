@@ -23,7 +23,8 @@ log = structlog.get_logger()
 EVERY_SECONDS = 1.0
 SWEEP_SECONDS = 300.0
 LEFT_TO_THE_API_SECONDS = 2.0
-PURGE_AGAIN_SECONDS = 120.0
+PURGE_AGAIN_SECONDS = 1000.0
+"""Longer than an upload URL lives: until then its holder could put the original back."""
 BATCH = 200
 CREATES_AT_ONCE = 16
 
@@ -63,17 +64,17 @@ class Intake:
             await asyncio.sleep(EVERY_SECONDS)
 
     async def read(self) -> None:
-        """One reading: create what is missing, delete what is deleted, purge again what was not heard."""
+        """One reading: create what is missing, delete what is deleted, purge tombstones again."""
         live = [asset.name for asset in self._world.assets]
-        room = min(BATCH, self._max_live - len(live))
-        if room > 0:
-            rows = await self._ledger.creatable(live, room, LEFT_TO_THE_API_SECONDS)
-            gate = asyncio.Semaphore(CREATES_AT_ONCE)
-            await asyncio.gather(*(self._create(row, gate) for row in rows))
+        rows = await self._ledger.creatable(live, BATCH, LEFT_TO_THE_API_SECONDS)
+        room = max(0, self._max_live - len(live))
+        self._world.make_room(len(rows) - room)
+        gate = asyncio.Semaphore(CREATES_AT_ONCE)
+        await asyncio.gather(*(self._create(row, gate) for row in rows[:room]))
         self.unborn = await self._ledger.confirmed_without_object([asset.name for asset in self._world.assets])
         for row in await self._ledger.deleting():
             await self._delete(row)
-        for row in await self._ledger.unheard(PURGE_AGAIN_SECONDS):
+        for row in await self._ledger.unpurged(PURGE_AGAIN_SECONDS):
             await self._store.delete(self._reconciler.keys(row.id, row))
             await self._ledger.purged(row.id)
             log.info("asset_purged_again", asset_id=row.id)
@@ -99,7 +100,7 @@ class Intake:
         body = await self._cluster.get(Kind.ASSET, row.id)
         if body is None:
             await self._store.delete(self._reconciler.keys(row.id, row))
-            await self._ledger.tombstone(row.id, row.spec, row.status, purged=True)
-            log.info("asset_purged", asset_id=row.id, media_kept=False, worker_heard=True)
+            await self._ledger.tombstone(row.id, row.spec, row.status, media_kept=False)
+            log.info("asset_purged", asset_id=row.id, media_kept=False)
         elif "deletionTimestamp" not in body["metadata"]:
             await self._cluster.delete(Kind.ASSET, row.id, body["metadata"]["uid"])

@@ -77,14 +77,15 @@ _CREATABLE = f"""
 SELECT {_COLUMNS} FROM (
     SELECT {_COLUMNS}, confirmed_at, row_number() OVER (PARTITION BY owner ORDER BY confirmed_at, id) AS turn
     FROM media.assets
-    WHERE state = 'confirmed' AND NOT (id = ANY($1::uuid[])) AND confirmed_at < now() - make_interval(secs => $3)
+    WHERE state = 'confirmed' AND etag IS NOT NULL AND NOT (id = ANY($1::uuid[]))
+      AND confirmed_at < now() - make_interval(secs => $3)
 ) AS waiting
 ORDER BY turn, confirmed_at, id LIMIT $2
 """  # noqa: S608 - only our own column names are put in
 
 _DELETING = f"SELECT {_COLUMNS} FROM media.assets WHERE state = 'deleting' ORDER BY updated_at LIMIT $1"  # noqa: S608
 
-_UNHEARD = f"""
+_UNPURGED = f"""
 SELECT {_COLUMNS} FROM media.assets
 WHERE state = 'deleted' AND purged_at IS NULL AND deleted_at < now() - make_interval(secs => $1)
 ORDER BY deleted_at LIMIT $2
@@ -187,10 +188,10 @@ class Ledger:
             rows = await connection.fetch(_DELETING, limit)
         return [_row(found) for found in rows]
 
-    async def unheard(self, older_than_seconds: float, limit: int = 200) -> list[LedgerRow]:
-        """Tombstones whose worker never said that it let go: to be purged once more."""
+    async def unpurged(self, older_than_seconds: float, limit: int = 200) -> list[LedgerRow]:
+        """Tombstones of that age whose keys have not been purged for the second and last time."""
         async with self._connection() as connection:
-            rows = await connection.fetch(_UNHEARD, older_than_seconds, limit)
+            rows = await connection.fetch(_UNPURGED, older_than_seconds, limit)
         return [_row(found) for found in rows]
 
     async def purged(self, asset_id: str) -> None:
@@ -198,8 +199,8 @@ class Ledger:
         async with self._connection() as connection:
             await connection.execute("UPDATE media.assets SET purged_at = now() WHERE id = $1", UUID(asset_id))
 
-    async def tombstone(self, asset_id: str, spec: AssetSpec, status: AssetStatus | None, *, purged: bool) -> None:
-        """The asset is deleted. `purged` False: something might still be written; purge it once more later."""
+    async def tombstone(self, asset_id: str, spec: AssetSpec, status: AssetStatus | None, *, media_kept: bool) -> None:
+        """The asset is deleted. Its keys are purged once more later, unless its media are kept."""
         source = spec.source
         async with self._connection() as connection:
             await connection.execute(
@@ -214,7 +215,7 @@ class Ledger:
                 source.size_bytes,
                 source.content_type,
                 status.to_json() if status else None,
-                purged,
+                media_kept,
             )
 
     async def sweep(self) -> tuple[int, int]:

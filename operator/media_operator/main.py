@@ -124,7 +124,7 @@ class Operator:
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, port=self.settings.operator_port).start()
+        await web.TCPSite(runner, self.settings.operator_host, self.settings.operator_port).start()
 
 
 @asynccontextmanager

@@ -99,6 +99,7 @@ class Reconciler:
             job=await self._job(asset.status),
             row=await self._ledger.row(asset.name) if asset.status is None and not asset.deleting else None,
             archived=self._mirror.archived(asset),
+            crowded=asset.name in self._world.making_room,
             chance=self._chance(),
         )
 
@@ -124,8 +125,8 @@ class Reconciler:
                 self._queue.add_after(asset.name, (at - self._clock()).total_seconds() + 0.01)
             case lifecycle.WriteStatus(status, event):
                 await self._write_status(asset, status, event)
-            case lifecycle.Purge(keep_media, heard):
-                await self._purge(asset, keep_media=keep_media, heard=heard)
+            case lifecycle.Purge(keep_media):
+                await self._purge(asset, keep_media=keep_media)
             case lifecycle.DeleteObject():
                 await self._delete(asset)
             case lifecycle.Expire():
@@ -154,12 +155,12 @@ class Reconciler:
             reason = "Failed" if failed else event.value
             self._events.tell(asset, reason, status.message or "", warning=failed)
 
-    async def _purge(self, asset: MediaAsset, *, keep_media: bool, heard: bool) -> None:
+    async def _purge(self, asset: MediaAsset, *, keep_media: bool) -> None:
         if not keep_media:
             await self._store.delete(self.keys(asset.name, LedgerRow(asset.name, asset.spec, asset.status)))
-        await self._ledger.tombstone(asset.name, asset.spec, asset.status, purged=heard or keep_media)
+        await self._ledger.tombstone(asset.name, asset.spec, asset.status, media_kept=keep_media)
         await self._drop_finalizer(asset)
-        log.info("asset_purged", asset_id=asset.name, media_kept=keep_media, worker_heard=heard)
+        log.info("asset_purged", asset_id=asset.name, media_kept=keep_media)
 
     def keys(self, name: str, row: LedgerRow) -> tuple[str, ...]:
         """Every key the asset can have left behind: of its result, of its pool as it is, and of the defaults."""

@@ -10,6 +10,13 @@ from media_core.settings import DatabaseSettings, StorageSettings
 class OperatorSettings(DatabaseSettings, StorageSettings):
     """Everything the operator can be told. Workers are told the storage part of it, and the limits."""
 
+    operator_host: str = Field(
+        "0.0.0.0",  # noqa: S104 - the kubelet and Prometheus come from outside the pod
+        alias="MEDIA_OPERATOR_HOST",
+        description="Address on which /livez, /readyz and /metrics are served.",
+        min_length=1,
+        examples=["127.0.0.1"],
+    )
     operator_port: int = Field(
         8080,
         alias="MEDIA_OPERATOR_PORT",

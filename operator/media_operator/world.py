@@ -31,6 +31,8 @@ class World:
         self.pools: Cache[MediaWorkerPool] = Cache(self._pool_changed)
         self.jobs: Cache[WorkerJob] = Cache(self._job_changed)
         self.complete = False
+        self.making_room: frozenset[str] = frozenset()
+        """Settled assets that go before their TTL, because uploads wait for their place."""
         self.look: Callable[[str], None] = _nobody
         """Called with an asset's name: look at it."""
         self.mind: Callable[[str], None] = _nobody
@@ -64,6 +66,14 @@ class World:
                 return WorkerJob.read(body)
             case Kind.EVENT:
                 raise ValueError("events are written, never read")
+
+    def make_room(self, count: int) -> None:
+        """Let the `count` assets that were settled first go, whatever their TTL."""
+        settled = [asset for asset in self.assets if asset.status and asset.status.phase.settled] if count > 0 else []
+        settled.sort(key=lambda asset: str(asset.status and asset.status.completion_time))
+        self.making_room = frozenset(asset.name for asset in settled[: max(count, 0)])
+        for name in self.making_room:
+            self.look(name)
 
     async def list_all(self, cluster: Cluster) -> None:
         """Align the caches with full LISTs: pools, then Jobs, then assets. Nothing is decided before the first."""

@@ -6,46 +6,40 @@ import io
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from support.backends_of_faults import Backends, running_backends
+from media_devcluster.objectstore import S3
+from support.backends import Gate, PostgresServer, postgres_server, s3_server
 from support.service import Service, running_service
 
 CRDS = sorted((Path(__file__).parents[2] / "crds").glob("*.yaml"))
 
 
 @pytest.fixture(scope="session")
-async def backends(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Backends]:
-    """PostgreSQL with a migrated database to copy, and moto."""
-    async with running_backends(tmp_path_factory.mktemp("backends")) as running:
-        yield running
+async def postgres() -> AsyncIterator[PostgresServer]:
+    """PostgreSQL of the session."""
+    async with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def object_store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S3]:
+    """S3 of the session."""
+    async with s3_server(tmp_path_factory.mktemp("s3")) as store:
+        yield store
 
 
 @pytest.fixture
-async def database(backends: Backends) -> AsyncIterator[str]:
-    """A database of the test's own; its URL."""
-    name = f"test_{uuid4().hex}"
-    server = backends.server_url.rsplit("/", 1)[0]
-    await backends.execute(f"CREATE DATABASE {name} TEMPLATE media")
-    yield f"{server}/{name}"
-    await backends.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture
-async def service(backends: Backends, database: str, tmp_path: Path) -> AsyncIterator[Service]:
+async def service(postgres: PostgresServer, object_store: S3, tmp_path: Path) -> AsyncIterator[Service]:
     """A service with a pool of one worker that takes one image at a time; its operator is started by the test."""
-    async with running_service(
-        CRDS,
-        tmp_path,
-        database_url=database,
-        s3=backends.store.client(),
-        s3_url=backends.store.endpoint,
-        bucket=backends.store.bucket,
-    ) as running:
+    async with (
+        postgres.migrated_database() as database_url,
+        Gate(postgres.address) as gate,
+        running_service(CRDS, tmp_path, database_url=database_url, gate=gate, store=object_store) as running,
+    ):
         await running.pool(concurrency=1, prefetch=2, attempts={"limit": 3, "backoffSeconds": 0})
         yield running
 

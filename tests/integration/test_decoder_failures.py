@@ -16,8 +16,8 @@ import pytest
 from media_core.conditions import Reason
 from media_worker.decoder.client import DecoderClient, DecodeRefused, DecoderUnavailable
 from media_worker.decoder.confinement import Confinement
+from media_worker.decoder.listener import Offer
 from media_worker.decoder.protocol import Decoded, Limits
-from media_worker.decoder.server import Offer
 from support.deadlines import eventually
 from support.decoding import Decoder, serving
 from support.images import encoded, gradient, png_bomb

@@ -17,7 +17,7 @@ from media_worker.decoder.protocol import Limits
 from support.decoding import Decoder, serving
 from support.images import animated, camera_exif, encoded, endless_gif, gradient, swapping_profile
 
-SECONDS = 4.0
+SECONDS = 2.0
 TYPE_OF = {format_: content_type for content_type, format_ in CONTENT_TYPES.items()}
 LIMITS = Limits(max_pixels=4_000_000, max_frames=100, timeout_seconds=20)
 

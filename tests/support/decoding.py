@@ -16,9 +16,9 @@ from media_core.renditions import DEFAULT_RENDITIONS, Rendition
 from media_worker.decoder.children import Children
 from media_worker.decoder.client import DecoderClient
 from media_worker.decoder.confinement import Confinement
+from media_worker.decoder.listener import Listener, Offer
 from media_worker.decoder.nursery import ZYGOTE, Nursery
 from media_worker.decoder.protocol import Decoded, Limits
-from media_worker.decoder.server import DecoderServer, Offer
 from support.probing_zygote import NOT_QUITE_A_WEBP, PREFIX
 
 PROBING = (sys.executable, "-I", str(Path(__file__).with_name("probing_zygote.py")))
@@ -82,9 +82,9 @@ async def serving(
     bounds = bounds or Confinement(memory_bytes=1 << 30, cpu_seconds=60)
     nursery = Nursery(bounds, PROBING if probing else ZYGOTE)
     path = folder / "decoder.sock"
-    server = DecoderServer(path, Children(nursery, bounds, children, images_per_child), offer or Offer())
-    await server.start()
+    listener = Listener(path, Children(nursery, bounds, children, images_per_child), offer or Offer())
+    await listener.start()
     try:
         yield Decoder(path, nursery)
     finally:
-        await server.stop()
+        await listener.stop()

@@ -30,8 +30,10 @@ from media_core.asset import AssetSpec, AssetType, Source, asset_manifest
 from media_core.keys import original_key
 from media_core.names import API_VERSION, ASSETS, GROUP, POOL_KIND, POOLS, VERSION
 from media_devcluster.embedded.cluster import EmbeddedCluster
+from media_devcluster.objectstore import S3
 from media_operator.main import Operator, wired
 from media_operator.settings import OperatorSettings
+from support.backends import Gate
 from support.deadlines import eventually
 from support.s3_faults import FaultyS3
 
@@ -145,7 +147,12 @@ class OperatorHere:
 
     async def start(self, **environment: str) -> None:
         """Start it and wait until it has listed its namespace."""
-        settings = {**self._environment, **environment, "MEDIA_OPERATOR_PORT": str(free_port())}
+        settings = {
+            **self._environment,
+            **environment,
+            "MEDIA_OPERATOR_PORT": str(free_port()),
+            "MEDIA_OPERATOR_HOST": "127.0.0.1",
+        }
         os.environ["KUBECONFIG"] = settings["KUBECONFIG"]
         known = {
             field.alias: settings[field.alias]
@@ -191,6 +198,8 @@ class Service:
     cluster: EmbeddedCluster
     http: aiohttp.ClientSession
     database: asyncpg.Pool
+    gate: Gate
+    """Shut, it takes PostgreSQL away from the operator; `database` goes around it."""
     s3: Any
     """A boto3 client that bypasses the faults."""
     storage: FaultyS3
@@ -259,14 +268,6 @@ class Service:
     async def patch(self, asset_id: str, **parts: Any) -> None:
         """A merge patch on the asset."""
         await self.call("PATCH", f"{OWN}/{ASSETS}/{asset_id}", parts)
-
-    async def expire(self, asset_id: str) -> None:
-        """Shorten its TTL to nothing."""
-        body = {"spec": {"ttlSecondsAfterFinished": 0}}
-        kind = {"Content-Type": "application/merge-patch+json"}
-        url = f"{self.cluster.url}{OWN}/{ASSETS}/{asset_id}"
-        async with self.http.patch(url, data=json.dumps(body), headers=kind) as answer:
-            assert answer.status in (200, 404)
 
     async def pool(self, name: str = "default", **spec: Any) -> None:
         """Create the pool, or change its spec."""
@@ -421,30 +422,40 @@ async def running_service(
     folder: Path,
     *,
     database_url: str,
-    s3: Any,
-    s3_url: str,
-    bucket: str,
+    gate: Gate,
+    store: S3,
 ) -> AsyncIterator[Service]:
     """Everything started; stopped at the end, with the operator's log printed for a test that failed."""
     async with (
         EmbeddedCluster(crds, folder / "cluster") as cluster,
         aiohttp.ClientSession() as http,
         asyncpg.create_pool(database_url, min_size=1, max_size=4) as database,
-        FaultyS3(s3_url) as storage,
+        FaultyS3(store.endpoint) as storage,
     ):
         await database.execute("SELECT 1")
         settings = {
             **{key: value for key, value in os.environ.items() if key.startswith(("PATH", "COVERAGE_", "LANG"))},
             "KUBECONFIG": str(cluster.kubeconfig),
             "MEDIA_NAMESPACE": NAMESPACE,
-            "MEDIA_DATABASE_URL": database_url,
-            "S3_BUCKET_MEDIA": bucket,
+            "MEDIA_DATABASE_URL": gate.url(database_url),
+            "S3_BUCKET_MEDIA": store.bucket,
             "AWS_REGION": "eu-west-1",
             "AWS_ENDPOINT_URL_S3": storage.url,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
         }
-        service = Service(cluster, http, database, s3, storage, bucket, OperatorHere(settings), settings, folder)
+        service = Service(
+            cluster,
+            http,
+            database,
+            gate,
+            store.client(),
+            storage,
+            store.bucket,
+            OperatorHere(settings),
+            settings,
+            folder,
+        )
         secret = {
             "apiVersion": "v1",
             "kind": "Secret",

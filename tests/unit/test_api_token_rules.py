@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from media_api.auth import IdentityUnavailable, KeySet, SharedSecret, Tokens, tokens, usable_keys
+from media_api.auth import KeySet, SharedSecret, Tokens, tokens, usable_keys
 from media_api.problems import Problem
 from media_api.settings import ApiSettings
 from media_core.settings import SettingsInvalid
@@ -42,27 +41,13 @@ RSA_JWK, EC_JWK = _jwk(RSA.public_key(), kid="r"), _jwk(EC.public_key(), kid="e"
 
 
 class _Source:
-    """A set that can be exchanged and can be away."""
+    """A set of keys."""
 
     def __init__(self, *keys: Mapping[str, Any]) -> None:
         self.keys = list(keys)
-        self.away = False
-        self.reads = 0
 
     async def read(self) -> Mapping[str, Any]:
-        self.reads += 1
-        await asyncio.sleep(0)
-        if self.away:
-            raise OSError("no route")
         return {"keys": self.keys}
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 async def _refusal(checked: Tokens, authorization: str | None) -> Problem:
@@ -120,7 +105,7 @@ async def test_a_token_is_refused(shared: Tokens, token: str) -> None:
 
 
 async def test_public_keys_are_accepted_with_their_own_algorithm_only() -> None:
-    checked = Tokens(KeySet(_Source(RSA_JWK, EC_JWK).read, _Clock()), "media")
+    checked = Tokens(KeySet(_Source(RSA_JWK, EC_JWK).read, time.monotonic), "media")
     assert await checked.owner(f"Bearer {_token(RSA, 'RS256', 'r')}") == "alice"
     assert await checked.owner(f"Bearer {_token(EC, 'ES256', 'e')}") == "alice"
     await _refusal(checked, f"Bearer {_token(RSA, 'RS512', 'r')}")
@@ -130,7 +115,7 @@ async def test_public_keys_are_accepted_with_their_own_algorithm_only() -> None:
 
 
 async def test_a_public_key_is_never_taken_for_a_secret() -> None:
-    checked = Tokens(KeySet(_Source(RSA_JWK).read, _Clock()), "media")
+    checked = Tokens(KeySet(_Source(RSA_JWK).read, time.monotonic), "media")
     public = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     head, body, _ = _token(kid="r").split(".")
     signature = jwt.utils.base64url_encode(
@@ -140,7 +125,7 @@ async def test_a_public_key_is_never_taken_for_a_secret() -> None:
 
 
 async def test_a_token_that_names_no_key_is_checked_with_the_only_one() -> None:
-    checked = Tokens(KeySet(_Source(RSA_JWK).read, _Clock()), "media")
+    checked = Tokens(KeySet(_Source(RSA_JWK).read, time.monotonic), "media")
     assert await checked.owner(f"Bearer {_token(RSA, 'RS256')}") == "alice"
 
 
@@ -159,66 +144,6 @@ async def test_a_token_that_names_no_key_is_checked_with_the_only_one() -> None:
 )
 def test_a_key_that_cannot_be_used_is_left_out(entry: Any) -> None:
     assert list(usable_keys({"keys": [entry, EC_JWK]})) == ["e"]
-
-
-@pytest.mark.parametrize("document", [[], {}, {"keys": {}}, "keys", None])
-def test_a_document_that_is_no_key_set_is_refused(document: Any) -> None:
-    with pytest.raises(ValueError, match="no JSON Web Key Set"):
-        usable_keys(document)
-
-
-async def test_a_new_key_is_fetched_when_a_token_names_it() -> None:
-    source, clock = _Source(RSA_JWK), _Clock()
-    checked = Tokens(KeySet(source.read, clock), "media")
-    assert await checked.owner(f"Bearer {_token(RSA, 'RS256', 'r')}") == "alice"
-    source.keys.append(EC_JWK)
-    clock.now += 30
-    assert await checked.owner(f"Bearer {_token(EC, 'ES256', 'e')}") == "alice"
-    assert source.reads == 2
-
-
-async def test_names_of_unknown_keys_do_not_become_a_flood_of_fetches() -> None:
-    source, clock = _Source(RSA_JWK), _Clock()
-    checked = Tokens(KeySet(source.read, clock), "media")
-    await checked.owner(f"Bearer {_token(RSA, 'RS256', 'r')}")
-    for number in range(20):
-        await _refusal(checked, f"Bearer {_token(RSA, 'RS256', f'unknown-{number}')}")
-    assert source.reads == 1
-
-
-async def test_the_first_requests_share_one_fetch() -> None:
-    source = _Source(RSA_JWK)
-    checked = Tokens(KeySet(source.read, _Clock()), "media")
-    owners = await asyncio.gather(*(checked.owner(f"Bearer {_token(RSA, 'RS256', 'r')}") for _ in range(10)))
-    assert set(owners) == {"alice"}
-    assert source.reads == 1
-
-
-async def test_known_keys_stay_in_use_while_their_source_is_away_and_a_withdrawn_one_goes() -> None:
-    source, clock = _Source(RSA_JWK), _Clock()
-    checked = Tokens(KeySet(source.read, clock), "media")
-    bearer = f"Bearer {_token(RSA, 'RS256', 'r')}"
-    await checked.owner(bearer)
-    source.away = True
-    clock.now += 3600
-    assert await checked.owner(bearer) == "alice"
-    source.away, source.keys = False, [EC_JWK]
-    clock.now += 3600
-    await _refusal(checked, bearer)
-
-
-async def test_without_any_key_yet_the_answer_is_that_tokens_cannot_be_checked() -> None:
-    source, clock = _Source(RSA_JWK), _Clock()
-    source.away = True
-    checked = Tokens(KeySet(source.read, clock), "media")
-    bearer = f"Bearer {_token(RSA, 'RS256', 'r')}"
-    for _ in range(2):
-        with pytest.raises(IdentityUnavailable):
-            await checked.owner(bearer)
-    assert source.reads == 1, "the second one does not wait for the source again"
-    source.away = False
-    clock.now += 60
-    assert await checked.owner(bearer) == "alice"
 
 
 def _settings(**changed: Any) -> ApiSettings:

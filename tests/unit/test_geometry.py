@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,10 +56,7 @@ def test_every_size_can_be_made_of_the_one_before(width: int, height: int, boxes
     sizes = planned.descending
     assert sizes[0] == planned.largest
     assert {target.size for target in planned.targets} == set(sizes)
-    assert all(
-        after.width <= before.width and after.height <= before.height
-        for before, after in zip(sizes, sizes[1:], strict=False)
-    )
+    assert all(after.width <= before.width and after.height <= before.height for before, after in pairwise(sizes))
 
 
 @pytest.mark.parametrize(

@@ -362,6 +362,15 @@ def test_a_settled_object_leaves_by_its_ttl(status: AssetStatus, ttl: int, archi
     assert decide(observed(asset, archived=archived)) == plan
 
 
+def test_a_settled_object_leaves_before_its_ttl_where_uploads_wait_for_its_place() -> None:
+    settled = an_asset(status=completed())
+    assert decide(observed(settled, crowded=True, archived=True)) == Expire()
+    assert decide(observed(settled, crowded=True, archived=False)) == LookAgain(in_(1)), (
+        "but not before it is archived"
+    )
+    assert decide(observed(an_asset(status=a_status()), crowded=True)) == Nothing()
+
+
 @pytest.mark.failure("F15")
 @pytest.mark.parametrize(
     "reason",
@@ -411,20 +420,24 @@ def test_a_failed_video_that_is_retried_waits_for_its_backend() -> None:
 @pytest.mark.parametrize(
     ("status", "job", "age", "plan"),
     [
-        pytest.param(None, None, 0, Purge(False, True), id="nobody ever touched it"),
-        pytest.param(a_status(), None, 0, Purge(False, True), id="it waited"),
-        pytest.param(completed(), None, 0, Purge(False, True), id="it was completed"),
-        pytest.param(failed(), None, 0, Purge(False, True), id="it had failed"),
+        pytest.param(None, None, 0, Purge(keep_media=False), id="nobody ever touched it"),
+        pytest.param(a_status(), None, 0, Purge(keep_media=False), id="it waited"),
+        pytest.param(completed(), None, 0, Purge(keep_media=False), id="it was completed"),
+        pytest.param(failed(), None, 0, Purge(keep_media=False), id="it had failed"),
         pytest.param(scheduled(), AT_WORK, 0, LookAgain(in_(60)), id="its worker is waited for"),
         pytest.param(processing(), AT_WORK, 59, LookAgain(in_(1)), id="its worker is waited for a minute"),
-        pytest.param(given_back(Reason.DELETED), AT_WORK, 1, Purge(False, True), id="its worker has let go"),
-        pytest.param(given_back(Reason.DELETED), AT_WORK, 99, Purge(False, False), id="its worker let go, but late"),
-        pytest.param(processing(), over(Outcome.COMPLETED), 1, Purge(False, True), id="its Job is over"),
-        pytest.param(processing(), over(Outcome.CRASHED), 1, Purge(False, True), id="its worker crashed"),
+        pytest.param(given_back(Reason.DELETED), AT_WORK, 1, Purge(keep_media=False), id="its worker has let go"),
         pytest.param(
-            processing(), over(Outcome.GONE), 1, Purge(False, False), id="its Job is gone, but perhaps not its pod"
+            given_back(Reason.DELETED), AT_WORK, 99, Purge(keep_media=False), id="its worker let go, but late"
         ),
-        pytest.param(a_status(binding=9), None, 60, Purge(False, False), id="a minute has passed, and it is unbound"),
+        pytest.param(processing(), over(Outcome.COMPLETED), 1, Purge(keep_media=False), id="its Job is over"),
+        pytest.param(processing(), over(Outcome.CRASHED), 1, Purge(keep_media=False), id="its worker crashed"),
+        pytest.param(
+            processing(), over(Outcome.GONE), 1, Purge(keep_media=False), id="its Job is gone, but perhaps not its pod"
+        ),
+        pytest.param(
+            a_status(binding=9), None, 60, Purge(keep_media=False), id="a minute has passed, and it is unbound"
+        ),
     ],
 )
 def test_media_are_purged_once_no_worker_may_still_write(
@@ -439,19 +452,19 @@ def test_a_worker_that_does_not_answer_is_fenced_after_a_minute() -> None:
     status = after(asset, job=AT_WORK)
     assert_waits_again(status, before, attempts=0, not_before=None)
     fenced = asset.model_copy(update={"status": status})
-    assert decide(observed(fenced)) == Purge(keep_media=False, heard=False), "and the keys are purged once more later"
+    assert decide(observed(fenced)) == Purge(keep_media=False)
 
 
 def test_a_policy_of_retain_keeps_the_media() -> None:
     asset = an_asset(status=completed(), deleted=NOW, deletion_policy=DeletionPolicy.RETAIN)
-    assert decide(observed(asset)) == Purge(keep_media=True, heard=True)
+    assert decide(observed(asset)) == Purge(keep_media=True)
 
 
 def test_deletion_goes_before_everything_else() -> None:
     row = RowSight("settled", "0123456789abcdef", completed())
-    assert decide(observed(an_asset(deleted=NOW, retry=True), row=row)) == Purge(False, True)
+    assert decide(observed(an_asset(deleted=NOW, retry=True), row=row)) == Purge(keep_media=False)
     asset = an_asset(status=failed(), deleted=NOW, retry=True)
-    assert decide(observed(asset)) == Purge(False, True)
+    assert decide(observed(asset)) == Purge(keep_media=False)
 
 
 def test_what_only_others_finalizers_hold_is_left_to_them() -> None:

@@ -45,7 +45,7 @@ class DecoderClient:
         limits: Limits,
     ) -> Decoded:
         """Raises DecodeRefused and DecoderUnavailable. When cancelled it closes the connection at once."""
-        body = memoryview(payload)
+        body = memoryview(payload).cast("B")
         sizes = tuple(RenditionSize(rendition.name, rendition.size) for rendition in renditions)
         request = Request(sizes, content_type, limits, body.nbytes)
         try:

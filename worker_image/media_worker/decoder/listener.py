@@ -1,0 +1,189 @@
+"""The socket: takes requests, one a connection, and has each done by a child. It never opens an image.
+
+A client that closes its connection takes its request back, and the child that was at it is killed. Nothing a request
+says or an image does can end this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+
+from media_core.conditions import Reason
+from media_worker.decoder.children import Children, Reply
+from media_worker.decoder.protocol import DecodeRefused, HeaderInvalid, Request, refusal_header
+from media_worker.decoder.wire import CHUNK_BYTES, Malformed, WireBroken, read_header, send
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+HEADER_SECONDS = 10.0
+PAYLOAD_SECONDS = 60.0
+ANSWER_SECONDS = 60.0
+DRAIN_SECONDS = 5.0
+BACKLOG = 128
+
+
+class HungUp(Exception):
+    """The client closed its connection: nobody waits for the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What this decoder is willing to take on."""
+
+    max_payload_bytes: int = 200 << 20
+    max_connections: int = 64
+    """Served at once, most of them waiting for a child; a connection beyond them waits to be read at all."""
+
+
+class Listener:
+    """One socket."""
+
+    def __init__(self, path: Path, children: Children, offer: Offer) -> None:
+        self._path = path
+        self._children = children
+        self._offer = offer
+        self._room = asyncio.Semaphore(offer.max_connections)
+        self._running: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """The children first, then the socket: whoever can connect is served."""
+        await self._children.start()
+        with suppress(FileNotFoundError):
+            if not stat.S_ISSOCK(self._path.stat().st_mode):
+                raise FileExistsError(f"{self._path} is there and is no socket")
+            self._path.unlink()
+        mask = os.umask(0o117)
+        try:
+            self._server = await asyncio.start_unix_server(
+                self._accept, self._path, limit=CHUNK_BYTES, backlog=BACKLOG
+            )
+        finally:
+            os.umask(mask)
+
+    async def stop(self) -> None:
+        """Accept no more, let what runs end within five seconds, end the children."""
+        if self._server is not None:
+            self._server.close()
+            with suppress(FileNotFoundError):
+                self._path.unlink()
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=DRAIN_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self._children.stop()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, from its first byte to its last. Only cancellation leaves here."""
+        try:
+            async with self._room:
+                reply = await self._reply(reader)
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await send(writer, reply.header, memoryview(reply.body))
+                    await _drain_request(reader, writer)
+        except (HungUp, WireBroken, OSError, TimeoutError) as error:
+            log.info("request abandoned", why=f"{type(error).__name__}: {error}")
+        except Exception:
+            log.exception("request broke")
+        finally:
+            writer.transport.abort()
+
+    async def _reply(self, reader: asyncio.StreamReader) -> Reply:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(HEADER_SECONDS):
+                request = Request.read(await read_header(reader))
+            if request.size_bytes > self._offer.max_payload_bytes:
+                message = f"The file has {request.size_bytes} bytes; {self._offer.max_payload_bytes} are allowed."
+                raise DecodeRefused(Reason.TOO_LARGE, message)
+            reply = await self._decode(request, reader)
+        except (HeaderInvalid, Malformed) as error:
+            return _refused(Reason.INTERNAL_ERROR, f"The decoder does not understand the request: {error}.")
+        except DecodeRefused as refused:
+            log.info("image refused", reason=refused.reason, message=refused.message, ms=_ms(began))
+            return _refused(refused.reason, refused.message)
+        width, height, frames = (reply.header[key] for key in ("width", "height", "frames"))
+        log.info(
+            "image decoded",
+            content_type=request.content_type,
+            bytes=request.size_bytes,
+            width=width,
+            height=height,
+            frames=frames,
+            ms=_ms(began),
+        )
+        return reply
+
+    async def _decode(self, request: Request, reader: asyncio.StreamReader) -> Reply:
+        """The file lies in memory that the child reads it from, so that it is never copied into a process."""
+        file = os.memfd_create("image", os.MFD_CLOEXEC)
+        try:
+            async with asyncio.timeout(PAYLOAD_SECONDS):
+                await _receive(reader, file, request.size_bytes)
+            os.lseek(file, 0, os.SEEK_SET)
+            return await _unless_hung_up(reader, self._by_a_child(request, file))
+        finally:
+            os.close(file)
+
+    async def _by_a_child(self, request: Request, file: int) -> Reply:
+        async with self._children.one() as child:
+            return await child.decode(request, file)
+
+
+async def _receive(reader: asyncio.StreamReader, file: int, size: int) -> None:
+    missing = size
+    while missing:
+        part = await reader.read(min(missing, CHUNK_BYTES))
+        if not part:
+            raise HungUp(f"{missing} of {size} bytes were missing")
+        view = memoryview(part)
+        while view:
+            view = view[os.write(file, view) :]
+        missing -= len(part)
+
+
+async def _unless_hung_up(reader: asyncio.StreamReader, work: Coroutine[Any, Any, T]) -> T:
+    """The work's result, or HungUp and no work. Bytes after the payload are no part of the protocol either."""
+    working, leaving = asyncio.create_task(work), asyncio.create_task(reader.read(1))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise HungUp("the client closed the connection")
+        return working.result()
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _drain_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A refusal may come before the payload was read: closing over unread bytes would tear the answer away."""
+    writer.write_eof()
+    while await reader.read(CHUNK_BYTES):
+        pass
+
+
+def _refused(reason: Reason, message: str) -> Reply:
+    return Reply(refusal_header(reason, message), b"")
+
+
+def _ms(since: float) -> int:
+    return round((time.monotonic() - since) * 1000)
