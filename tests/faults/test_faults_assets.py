@@ -14,6 +14,8 @@ from support.deadlines import eventually
 from support.service import Object, Service
 
 Picture = Callable[..., bytes]
+PIXELS_IN_HAND = 80 << 20
+"""Resident bytes of a decoder from which on it must be decoding: the slow picture alone has 126 MB."""
 
 
 def summary(status: Object) -> tuple[str, str]:
@@ -22,13 +24,14 @@ def summary(status: Object) -> tuple[str, str]:
     return found["reason"], found["message"]
 
 
-def decode_children(service: Service) -> list[psutil.Process]:
-    """The processes that decode for this service's workers."""
+def busy_decoders(service: Service) -> list[psutil.Process]:
+    """The processes that have the pixels of a large image in hand for this service's workers."""
     return [
         child
         for decoder in service.processes("media-decoder")
-        for child in decoder.children(recursive=True)
-        if child.status() != psutil.STATUS_ZOMBIE
+        for zygote in decoder.children()
+        for child in zygote.children()
+        if child.status() != psutil.STATUS_ZOMBIE and child.memory_info().rss > PIXELS_IN_HAND
     ]
 
 
@@ -37,7 +40,7 @@ async def kill_decoders_while_processing(service: Service, asset_id: str, bindin
     await service.until(
         asset_id, lambda status: status.get("phase") == "Processing" and status["binding"] == binding, 40
     )
-    for child in await eventually(lambda: decode_children(service)):
+    for child in await eventually(lambda: busy_decoders(service)):
         child.kill()
 
 

@@ -195,15 +195,19 @@ async def test_a_deleted_pod_is_a_plain_failure_of_its_job(wire: Wire) -> None:
 
 
 async def test_a_pod_that_ends_well_when_told_to_completes_its_job(wire: Wire) -> None:
-    await wire.create(JOBS, job("polite", "trap 'exit 0' TERM; sleep 100 & wait"))
-    name = (await ready_pod(wire, "polite"))["metadata"]["name"]
+    await wire.create(JOBS, job("polite", "trap 'exit 0' TERM; echo listening; sleep 100 & wait"))
+    pod = await ready_pod(wire, "polite")
+    name = pod["metadata"]["name"]
+    await eventually(lambda: log_of(wire, pod))
     await wire.delete(f"{PODS}/{name}")
     assert ("Complete", "CompletionsReached") in reasons(await ended(wire, "polite"))
 
 
 async def test_a_pod_that_does_not_listen_is_killed_after_its_grace(wire: Wire) -> None:
-    await wire.create(JOBS, job("deaf", "trap '' TERM; while :; do sleep 0.1; done"))
-    name = (await ready_pod(wire, "deaf"))["metadata"]["name"]
+    await wire.create(JOBS, job("deaf", "trap '' TERM; echo deaf; while :; do sleep 0.1; done"))
+    pod = await ready_pod(wire, "deaf")
+    name = pod["metadata"]["name"]
+    await eventually(lambda: log_of(wire, pod))
     await wire.delete(f"{PODS}/{name}", {"gracePeriodSeconds": 1})
     assert ("Failed", "BackoffLimitExceeded") in reasons(await ended(wire, "deaf"))
 

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
 PAGES = sorted(path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
+OF_TODAY = [page for page in PAGES if page.name != "CHANGELOG.md" and page.parent.name != "design"]
 SETTINGS = {
     "media-api": "media_api.settings.ApiSettings",
     "media-operator": "media_operator.settings.OperatorSettings",
@@ -26,6 +27,9 @@ SETTINGS = {
 SECTION = re.compile(r"^### (?P<program>media-[a-z]+)$(?P<body>.*?)(?=^### |\Z)", re.MULTILINE | re.DOTALL)
 ROW = re.compile(r"^\| `(?P<name>[A-Z0-9_]+)` \| (?P<default>.*?) \| (?P<meaning>.*) \|$", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?://|#)(?P<target>[^)#]+)")
+NAMED_PATH = re.compile(
+    r"`((?:api|core|crds|devcluster|docs|operator|requirements|samples|scripts|tests|worker_image)/[\w./-]*)`"
+)
 METRIC_ROW = re.compile(r"^\| `(?P<name>media_[a-z_]+)`", re.MULTILINE)
 
 
@@ -81,6 +85,12 @@ def test_every_reason_and_condition_is_explained(name: str) -> None:
 def test_every_link_leads_to_a_file(page: Path) -> None:
     targets = LINK.findall((ROOT / page).read_text(encoding="utf-8"))
     assert [target for target in targets if not (ROOT / page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", OF_TODAY, ids=str)
+def test_every_path_that_a_page_names_exists(page: Path) -> None:
+    paths = NAMED_PATH.findall((ROOT / page).read_text(encoding="utf-8"))
+    assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
 def test_every_target_of_the_makefile_is_explained() -> None:

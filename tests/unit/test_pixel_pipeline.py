@@ -162,7 +162,15 @@ def test_colours_are_converted_from_the_profile_they_are_in(format_: str) -> Non
     assert looks_like(made.variants[0].data, [BLUE, GREEN, RED, (30, 220, 230)])
 
 
-@pytest.mark.parametrize("junk", [b"junk", b"\0" * 200, profile()[:150], profile("LAB")], ids=repr)
+@pytest.mark.parametrize(
+    "junk",
+    [
+        pytest.param(b"junk", id="junk"),
+        pytest.param(b"\0" * 200, id="zeros"),
+        pytest.param(profile()[:150], id="one that is cut off"),
+        pytest.param(profile("LAB"), id="one that is no device's"),
+    ],
+)
 def test_a_profile_that_cannot_be_used_is_left_out_of_account(junk: bytes) -> None:
     made = rendered(encoded(quadrants(), "PNG", icc_profile=junk), "image/png")
     assert looks_like(made.variants[0].data, QUADRANTS)
