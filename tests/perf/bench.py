@@ -213,11 +213,13 @@ def show(found: dict[str, Any]) -> None:
     print(f"throughput                    {found['images_per_second']:.2f} images/s")
     print(f"one image, worker warm        {seconds_text(found['single_warm_seconds']):>8}")
     print(f"one image, no worker yet      {seconds_text(found['single_cold_seconds']):>8}\n")
-    print(f"{'':<29} {'p50':>8} {'p95':>8}")
-    print(f"confirm answered              {two('confirm_seconds')}")
-    print(f"confirm to COMPLETED          {two('completed_seconds')}")
-    print(f"a visitor's confirm answered  {two('visitor_confirm_seconds')}")
-    print(f"a visitor's to COMPLETED      {two('visitor_completed_seconds')}   ({found['visits']} in the meantime)\n")
+    print(f"{'':<41} {'p50':>8} {'p95':>8}")
+    print(f"the burst ({AT_ONCE} confirms at once)")
+    print(f"  confirm answered                        {two('confirm_seconds')}")
+    print(f"  confirm to COMPLETED                    {two('completed_seconds')}")
+    print(f"the visitor, while those are processed ({found['visits']} times)")
+    print(f"  confirm answered                        {two('visitor_confirm_seconds')}")
+    print(f"  confirm to COMPLETED                    {two('visitor_completed_seconds')}\n")
     print("peak memory                   " + ", ".join(f"{name} {bytes_text(size)}" for name, size in rss.items()))
 
 
