@@ -1,6 +1,6 @@
 """Compares the coverage of each package with its gate: `coverage_gates.py build/coverage.json`.
 
-Branches count as well as statements: a package must reach its gate in both, or the run fails with a sentence.
+Branches count as well as statements, as in the figure coverage.py itself gives; 100 % is therefore 100 % of both.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Coverage:
     branches: Share = Share()
 
     def reaches(self, gate: float) -> bool:
-        """Whether both shares are at the gate; a package of which nothing was measured never is."""
-        return self.statements.total > 0 and min(self.statements.percent, self.branches.percent) >= gate
+        """Whether both shares together are at the gate; a package of which nothing was measured never is."""
+        return self.statements.total > 0 and (self.statements + self.branches).percent >= gate
 
 
 def by_package(report: Mapping[str, Any]) -> dict[str, Coverage]:
@@ -64,12 +64,18 @@ def by_package(report: Mapping[str, Any]) -> dict[str, Coverage]:
     return found
 
 
+def together(coverage: Coverage) -> str:
+    """Both shares as one figure, rounded down."""
+    return f"{int((coverage.statements + coverage.branches).percent * 10) / 10:5.1f} %"
+
+
 def main() -> int:
     """Print the table; 1 where a gate is missed."""
     found = by_package(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    print(f"{'package':<16}{'statements':<24}{'branches':<24}gate")
+    print(f"{'package':<16}{'statements':<24}{'branches':<24}{'together':<10}gate")
     for package, coverage in found.items():
-        print(f"{package:<16}{coverage.statements!s:<24}{coverage.branches!s:<24}{GATES[package]:5.1f} %")
+        shares = f"{coverage.statements!s:<24}{coverage.branches!s:<24}{together(coverage):<10}"
+        print(f"{package:<16}{shares}{GATES[package]:5.1f} %")
     missed = [package for package, coverage in found.items() if not coverage.reaches(GATES[package])]
     for package in missed:
         print(f"{package} is covered by less than its gate of {GATES[package]:g} %.", file=sys.stderr)

@@ -46,7 +46,6 @@ class Reason(StrEnum):
     POOL_DEGRADED = "PoolDegraded"
     WORKERS_STUCK = "WorkersStuck"
     NO_FREE_WORKER = "NoFreeWorker"
-    BACKING_OFF = "BackingOff"
     ISOLATED = "Isolated"
     RELEASED = "Released"
     RETRIED = "Retried"

@@ -127,7 +127,7 @@ def schedule(seen: Snapshot, now: datetime) -> tuple[Action, ...]:
     actions: list[Action] = list(freed)
     isolated_actions, slots = _isolate(alone, seats, spec, slots, now)
     actions += isolated_actions
-    actions += [Retire(seat.job) for seat in general if _is_useless(seat, bool(due), now)]
+    actions += [Retire(seat.job) for seat in general if _is_useless(seat, spec, bool(due), slots == 0, now)]
     going = {action.job for action in actions if isinstance(action, Retire)}
     staying = [seat for seat in seats if not seat.deleting and seat.job not in going]
     crowded_out = starting and bool(alone) and not any(seat.isolated_for for seat in seats)
@@ -164,9 +164,19 @@ def is_stuck(seat: Seat, now: datetime) -> bool:
     return now - seat.unready_since >= STUCK_AFTER
 
 
-def _is_useless(seat: Seat, work: bool, now: datetime) -> bool:
-    """Nothing is bound to it, and nothing will be: of an older template, or stuck with no work to try it with."""
-    return not seat.bound and not seat.deleting and (not seat.current or (is_stuck(seat, now) and not work))
+def _is_useless(seat: Seat, spec: PoolSpec, work: bool, full: bool, now: datetime) -> bool:
+    """Nothing is bound to it, and nothing will be.
+
+    It is of an older template; or stuck with no work to try it with; or there is work, the pool is full, and it only
+    holds a slot that a fresh worker could have, since it is about to leave.
+    """
+    if seat.bound or seat.deleting:
+        return False
+    if not seat.current:
+        return True
+    if is_stuck(seat, now):
+        return not work
+    return work and full and seat.ever_ready and seat.unready_since is None and not accepts(seat, spec, now)
 
 
 def _stuck(seats: Sequence[Seat], now: datetime) -> Iterator[Action]:

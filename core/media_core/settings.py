@@ -150,6 +150,6 @@ def _shown(default: Any) -> str:
         return ""
     if isinstance(default, bool):
         return str(default).lower()
-    if isinstance(default, list | tuple | set | frozenset):
+    if isinstance(default, list | tuple):
         return ",".join(str(item) for item in default)
     return str(default)

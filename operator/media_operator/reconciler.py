@@ -18,7 +18,7 @@ from media_core.asset import AssetStatus, MediaAsset, Phase
 from media_core.conditions import Reason
 from media_core.jobs import Outcome, WorkerJob
 from media_core.keys import purge_keys
-from media_core.names import API_VERSION, ASSET_KIND, PURGE_FINALIZER, RETRY_ANNOTATION
+from media_core.names import PURGE_FINALIZER, RETRY_ANNOTATION
 from media_core.pool import Attempts
 from media_core.renditions import DEFAULT_RENDITIONS
 from media_operator import metrics
@@ -29,6 +29,7 @@ from media_operator.ledger import Ledger, LedgerRow, LedgerUnavailable
 from media_operator.mirror import Mirror
 from media_operator.workqueue import WorkQueue
 from media_operator.world import World
+from media_operator.writing import status_body
 
 log = structlog.get_logger()
 
@@ -209,19 +210,3 @@ class Reconciler:
             self._queue.add(name)
         elif known is not None:
             self._world.assets.lose(name, known.uid)
-
-
-def status_body(asset: MediaAsset, status: AssetStatus) -> dict[str, object]:
-    """The object to PUT on /status: the whole new status under the version it was decided on."""
-    return {
-        "apiVersion": API_VERSION,
-        "kind": ASSET_KIND,
-        "metadata": {
-            "name": asset.name,
-            "namespace": asset.metadata.namespace,
-            "uid": asset.uid,
-            "resourceVersion": asset.metadata.resource_version,
-        },
-        "spec": asset.spec.to_json(),
-        "status": status.to_json(),
-    }

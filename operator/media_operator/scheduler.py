@@ -6,113 +6,34 @@ One tick at a time, so that no decision is taken while the writes of the one bef
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, assert_never
+from typing import assert_never
 
 import structlog
 
-from media_core.asset import AssetType, MediaAsset, Phase
-from media_core.backlog import backlog_seconds
-from media_core.conditions import Condition, ConditionType, Reason, Truth, holds, with_condition
+from media_core.asset import AssetType, MediaAsset
+from media_core.conditions import ConditionType, Reason, holds
 from media_core.jobs import Fruitless, WorkerJob, fruitless
 from media_core.lifecycle import bound, released
 from media_core.manifests import WorkerImage, template_hash, worker_job
-from media_core.names import POOL_LABEL
+from media_core.names import DEFAULT_POOL
 from media_core.pool import MediaWorkerPool, PoolStatus
-from media_core.scheduling import (
-    STUCK_AFTER,
-    Bind,
-    CreateJob,
-    Release,
-    Retire,
-    Seat,
-    Snapshot,
-    Waiting,
-    is_stuck,
-    schedule,
-    waits_because,
-)
-from media_core.shape import timestamp
+from media_core.pool_status import pool_status
+from media_core.scheduling import Bind, CreateJob, Release, Retire, Snapshot, Waiting, schedule
 from media_operator import metrics
 from media_operator.adapters.cluster import AlreadyExists, Cluster, ClusterError, Conflict, Kind, NotFound
 from media_operator.events import Events
-from media_operator.reconciler import status_body
+from media_operator.explaining import Explaining
+from media_operator.seats import SeatTimes
 from media_operator.world import World
+from media_operator.writing import StatusWriting
 
 log = structlog.get_logger()
 
 TICK_SECONDS = 0.05
 IDLE_TICK_SECONDS = 1.0
 DEGRADED_FOR = timedelta(seconds=60)
-FRUITLESS_IS_STUCK = 3
-"""So many workers in a row that ended without finishing anything are the pool's trouble, not the assets'."""
-EXPLAIN_EVERY = timedelta(seconds=5)
-EXPLAINED_AT_ONCE = 20
-"""Waiting assets told in one go: a pool's trouble must not become ten thousand writes."""
-
-
-class SeatTimes:
-    """Since when a Job is ready, unready or idle: the operator's own memory, as no object says it.
-
-    A Job that was seen to start is idle from then on, because its worker counts from then as well. One first met idle
-    is taken to be idle since its last completion. Work that was begun proves that an older Job was ready once; of a
-    young one it proves nothing new, as its status only lags.
-    """
-
-    def __init__(self) -> None:
-        self._ever_ready: set[str] = set()
-        self._unready: dict[str, datetime] = {}
-        self._idle: dict[str, datetime] = {}
-
-    def seat(
-        self,
-        job: WorkerJob,
-        bound_assets: Iterable[MediaAsset],
-        current: str,
-        last_completion: Callable[[str], datetime | None],
-        now: datetime,
-    ) -> Seat:
-        """The Job as the scheduler sees it."""
-        held = list(bound_assets)
-        begun = any(asset.status is not None and asset.status.phase is Phase.PROCESSING for asset in held)
-        if not held and job.name not in self._idle:
-            completed = last_completion(job.name)
-            self._idle[job.name] = completed or job.created
-            begun = completed is not None
-        if begun and now - job.created >= STUCK_AFTER:
-            self._ever_ready.add(job.name)
-        if job.ready > 0:
-            if self._unready.pop(job.name, None) is not None and job.name not in self._ever_ready:
-                self._idle[job.name] = now
-            self._ever_ready.add(job.name)
-        else:
-            self._unready.setdefault(job.name, now)
-        if held:
-            self._idle[job.name] = now
-        return Seat(
-            job=job.name,
-            created=job.created,
-            bound=tuple(asset.name for asset in held),
-            bound_owners=tuple(asset.spec.owner for asset in held),
-            current=job.template_hash == current,
-            deleting=job.deleting,
-            isolated_for=job.isolated_for,
-            ever_ready=job.name in self._ever_ready,
-            unready_since=self._unready.get(job.name),
-            idle_since=None if held else self._idle[job.name],
-        )
-
-    def born(self, job: str, now: datetime) -> None:
-        """This operator has just created the Job: nothing of it can be older, whatever the API server's clock says."""
-        self._unready[job] = self._idle[job] = now
-
-    def keep(self, names: set[str]) -> None:
-        """Forget Jobs that are no more."""
-        self._ever_ready &= names
-        for memory in (self._unready, self._idle):
-            for name in memory.keys() - names:
-                del memory[name]
 
 
 class Scheduler:
@@ -132,8 +53,9 @@ class Scheduler:
         self._world, self._cluster, self._events, self._image = world, cluster, events, image
         self._clock, self._unborn = clock, unborn
         self._times = SeatTimes()
+        self._writing = StatusWriting(world, cluster)
+        self._explaining = Explaining(world, self._writing)
         self._degraded_until: dict[str, datetime] = {}
-        self._explained: dict[str, datetime] = {}
         self._pending_status: dict[str, datetime] = {}
         self._dirty: set[str] = set()
         self._wake = asyncio.Event()
@@ -183,7 +105,7 @@ class Scheduler:
         now = self._clock()
         pool = self._world.pools.get(name)
         if pool is None:
-            await self._without_pool(name, now)
+            await self._explaining.without_pool(name, now)
             return
         seen = self.snapshot(pool, now)
         actions = schedule(seen, now)
@@ -202,7 +124,7 @@ class Scheduler:
         for action in actions:
             if isinstance(action, CreateJob):
                 await self._create_job(name, action.isolated_for)
-        await self._explain(pool, seen, {action.asset for action in binds}, now)
+        await self._explaining.explain(pool.name, seen, {action.asset for action in binds}, now)
         await self._tell_status(name, seen, now)
 
     def snapshot(self, pool: MediaWorkerPool, now: datetime) -> Snapshot:
@@ -243,7 +165,7 @@ class Scheduler:
         if asset is None or asset.status is None or asset.status.assigned_job or asset.deleting:
             return
         status = bound(asset.status, action.job, self._clock())
-        if await self._write(asset, status):
+        if await self._writing.replace(asset, status):
             metrics.BINDS.labels(asset.spec.pool).inc()
             self._events.tell(asset, "Bound", f"Bound to worker {action.job}.")
 
@@ -257,26 +179,11 @@ class Scheduler:
         log.warning("job_released", job=job, reason=reason.value, message=message)
         for name in list(self._world.index.bound.get(job, ())):
             asset = self._world.assets[name]
-            if asset.status is not None and await self._write(
+            if asset.status is not None and await self._writing.replace(
                 asset, released(asset.status, reason, message, self._clock())
             ):
                 metrics.RELEASES.labels(reason.value).inc()
                 self._events.tell(asset, "Released", message)
-
-    async def _write(self, asset: MediaAsset, status: Any) -> bool:
-        """Whether the status was written; where somebody was first, their word is taken in instead."""
-        try:
-            body = await self._cluster.replace_status(Kind.ASSET, status_body(asset, status))
-        except (Conflict, NotFound):
-            metrics.CONFLICTS.inc()
-            fresh = await self._cluster.get(Kind.ASSET, asset.name)
-            if fresh is None:
-                self._world.assets.lose(asset.name, asset.uid)
-            else:
-                self._world.wrote(Kind.ASSET, fresh)
-            return False
-        self._world.wrote(Kind.ASSET, body)
-        return True
 
     async def _retire(self, name: str) -> None:
         job = self._world.jobs.get(name)
@@ -318,44 +225,12 @@ class Scheduler:
             self._world.pools.lose(name, known.uid)
         self.mind(name)
 
-    async def _without_pool(self, name: str, now: datetime) -> None:
-        message = f"There is no MediaWorkerPool named {name}; create it, and the asset is processed."
-        waiting = [self._world.assets[asset] for asset in self._world.index.waiting.get(name, ())]
-        await self._explain_to(waiting, Reason.POOL_MISSING, message, now)
-
-    async def _explain(self, pool: MediaWorkerPool, seen: Snapshot, binding: set[str], now: datetime) -> None:
-        """Now and then, tell the assets that could be bound but are not what they wait for."""
-        if now - self._explained.get(pool.name, now - EXPLAIN_EVERY) < EXPLAIN_EVERY:
-            return
-        self._explained[pool.name] = now
-        reason, message = waits_because(seen, now)
-        waiting = [
-            self._world.assets[asset.name]
-            for asset in sorted(seen.waiting, key=lambda asset: asset.created)
-            if asset.name not in binding and (asset.not_before is None or asset.not_before <= now)
-        ]
-        await self._explain_to(waiting, reason, message, now)
-
-    async def _explain_to(self, waiting: list[MediaAsset], reason: Reason, message: str, now: datetime) -> None:
-        told = 0
-        for asset in waiting:
-            status = asset.status
-            if status is None or status.reason == reason.value or status.assigned_job:
-                continue
-            since = status.succeeded.last_transition_time if status.succeeded else now
-            if reason is not Reason.POOL_MISSING and now - since < EXPLAIN_EVERY:
-                continue
-            await self._write(asset, status.because(Truth.UNKNOWN, reason, message, now))
-            told += 1
-            if told >= EXPLAINED_AT_ONCE:
-                return
-
     async def _tell_status(self, name: str, seen: Snapshot, now: datetime) -> None:
         """Write the pool's status where it changed; mere movement of the numbers at most once a second."""
         pool = self._world.pools.get(name)
         if pool is None:
             return
-        status = self.status(pool, seen, now)
+        status = self._status(pool, seen, now)
         _measure(name, seen, status, now)
         old = pool.status
         ignored = {"backlog_time", "last_job_number"}
@@ -370,27 +245,13 @@ class Scheduler:
         patch = {"metadata": {"resourceVersion": str(pool.version)}, "status": told}
         self._world.wrote(Kind.POOL, await self._cluster.merge(Kind.POOL, name, patch, subresource="status"))
 
-    def status(self, pool: MediaWorkerPool, seen: Snapshot, now: datetime) -> PoolStatus:
-        """The pool's status as the caches have it. With storage failing the backlog stays as it was (F10)."""
-        unborn = self._unborn() if pool.name == "default" else []
-        live = [self._world.assets[asset.name] for asset in seen.waiting]
-        running = [self._world.assets[name] for seat in seen.seats for name in seat.bound]
-        due = [asset for asset in live if not _backs_off(asset, now)]
-        work = [(asset.spec.asset_type, asset.spec.source.size_bytes) for asset in (*due, *running)] + unborn
-        seconds = pool.status.backlog_seconds if seen.degraded else backlog_seconds(work, pool.spec.concurrency)
-        return pool.status.model_copy(
-            update={
-                "observed_generation": pool.metadata.generation,
-                "replicas": max(pool.spec.replicas, len(seen.seats)),
-                "jobs": len(seen.seats),
-                "busy": len(running),
-                "queued": len(live) + len(unborn),
-                "backlog_seconds": seconds,
-                "backlog_time": datetime.fromisoformat(timestamp(now)),
-                "selector": f"{POOL_LABEL}={pool.name}",
-                "conditions": _conditions(pool, seen, self._fruitless(pool.name), now),
-            }
-        )
+    def _status(self, pool: MediaWorkerPool, seen: Snapshot, now: datetime) -> PoolStatus:
+        due = {asset.name for asset in seen.waiting if asset.not_before is None or asset.not_before <= now}
+        names = due.union(*(seat.bound for seat in seen.seats))
+        sources = [(self._world.assets[name].spec.asset_type, self._world.assets[name].spec.source) for name in names]
+        work = [(asset_type, source.size_bytes) for asset_type, source in sources]
+        unborn = self._unborn() if pool.name == DEFAULT_POOL else []
+        return pool_status(pool, seen, work, unborn, self._fruitless(pool.name), now)
 
 
 def _waiting(asset: MediaAsset) -> Waiting:
@@ -406,52 +267,6 @@ def _waiting(asset: MediaAsset) -> Waiting:
         not_before=status.not_before,
         isolated=status.isolated,
     )
-
-
-def _backs_off(asset: MediaAsset, now: datetime) -> bool:
-    return asset.status is not None and asset.status.not_before is not None and asset.status.not_before > now
-
-
-def _conditions(pool: MediaWorkerPool, seen: Snapshot, vain: Fruitless | None, now: datetime) -> tuple[Condition, ...]:
-    generation = pool.metadata.generation
-    stuck = sorted(seat.job for seat in seen.seats if is_stuck(seat, now))
-    conditions = pool.status.conditions
-
-    def put(type_: ConditionType, truth: bool, reason: Reason, message: str) -> None:
-        nonlocal conditions
-        status = Truth.TRUE if truth else Truth.FALSE
-        conditions = with_condition(conditions, type_, status, reason, message, now, generation)
-
-    trouble: tuple[Reason, str] | None = None
-    if stuck:
-        message = (
-            f"{', '.join(stuck[:3])} had no ready pod within {STUCK_AFTER.total_seconds():.0f} s; "
-            f"`kubectl describe pod -l {POOL_LABEL}={pool.name}` says why. No further workers are started."
-        )
-        trouble = Reason.WORKERS_STUCK, message
-    elif vain is not None and vain.count >= FRUITLESS_IS_STUCK:
-        message = (
-            f"The last {vain.count} workers ended before they finished anything: {vain.why or 'they crashed.'} "
-            f"`kubectl logs -l {POOL_LABEL}={pool.name} -c worker` says why. The next is started later and later."
-        )
-        trouble = Reason.WORKER_CRASHED, message
-    put(ConditionType.WORKERS_STUCK, trouble is not None, *(trouble or (Reason.WORKING, "Workers start.")))
-    if seen.degraded:
-        message = "Object storage failed workers within the last minute; no further workers are started."
-        put(ConditionType.DEGRADED, True, Reason.STORAGE_UNAVAILABLE, message)
-    else:
-        put(ConditionType.DEGRADED, False, Reason.WORKING, "Object storage answers.")
-    if pool.spec.paused:
-        put(ConditionType.READY, False, Reason.POOL_PAUSED, "Nothing new is bound while spec.paused is true.")
-    elif trouble is not None:
-        put(ConditionType.READY, False, *trouble)
-    elif seen.degraded:
-        put(ConditionType.READY, False, Reason.POOL_DEGRADED, "Object storage does not answer well.")
-    elif seen.waiting or any(seat.bound for seat in seen.seats):
-        put(ConditionType.READY, True, Reason.WORKING, "Assets are being processed.")
-    else:
-        put(ConditionType.READY, True, Reason.IDLE, "There is nothing to do.")
-    return conditions
 
 
 def _measure(name: str, seen: Snapshot, status: PoolStatus, now: datetime) -> None:

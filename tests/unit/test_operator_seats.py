@@ -10,7 +10,7 @@ from media_core.asset import MediaAsset
 from media_core.jobs import WorkerJob
 from media_core.pool import PoolSpec
 from media_core.scheduling import Release, Retire, Seat, Snapshot, accepts, schedule
-from media_operator.scheduler import SeatTimes
+from media_operator.seats import SeatTimes
 from support.build import JOB, NOW, a_job_body, ago, an_asset, an_id, in_, processing, scheduled
 
 BUSY = (an_asset("x", processing(), owner="owner-x"),)

@@ -22,7 +22,7 @@ from media_core.lifecycle import JobSight, WriteStatus, bound, decide, released
 from media_core.pool import PoolSpec
 from media_core.scheduling import Action, Bind, CreateJob, Release, Retire, Snapshot, Waiting, schedule
 from media_operator.cache import bound_to, waits
-from media_operator.scheduler import SeatTimes
+from media_operator.seats import SeatTimes
 from support.build import NOW, a_status, an_asset, observed
 
 SPEC = PoolSpec(replicas=3, idle_seconds=6, max_lifetime_seconds=120)

@@ -213,16 +213,22 @@ def test_whether_a_worker_takes_more(seat: Seat, expected: bool) -> None:
 
 @pytest.mark.failure("F7")
 @pytest.mark.parametrize(
-    "seat",
+    ("seat", "full"),
     [
-        pytest.param(a_seat("a", idle_since=ago(20)), id="that may be leaving"),
-        pytest.param(a_seat("a", deleting=True), id="that is being deleted"),
-        pytest.param(a_seat("a", "x", created=ago(4000)), id="that is past its lifetime"),
+        pytest.param(
+            a_seat("a", idle_since=ago(20)), (Retire("a"),), id="that may be leaving, and makes room at once"
+        ),
+        pytest.param(
+            a_seat("a", created=ago(4000)), (Retire("a"),), id="that is past its lifetime with nothing bound"
+        ),
+        pytest.param(a_seat("a", deleting=True), (), id="that is being deleted"),
+        pytest.param(a_seat("a", "x", created=ago(4000)), (), id="that is past its lifetime and busy"),
     ],
 )
-def test_for_a_worker_that_takes_no_more_another_is_started(seat: Seat) -> None:
+def test_for_a_worker_that_takes_no_more_another_is_started(seat: Seat, full: tuple[Action, ...]) -> None:
     assert schedule(a_snapshot(some(1), [seat], replicas=2), NOW) == (CreateJob(),)
-    assert schedule(a_snapshot(some(1), [seat], replicas=1), NOW) == ()
+    assert schedule(a_snapshot(some(1), [seat], replicas=1), NOW) == full
+    assert schedule(a_snapshot([], [seat], replicas=1), NOW) == ()
 
 
 # --- stuck and lost --------------------------------------------------------------------------------------------------
