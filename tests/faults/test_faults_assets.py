@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import psutil
 import pytest
 
 from media_core.asset import AssetType
@@ -14,8 +13,6 @@ from support.deadlines import eventually
 from support.service import Object, Service
 
 Picture = Callable[..., bytes]
-PIXELS_IN_HAND = 80 << 20
-"""Resident bytes of a decoder from which on it must be decoding: the slow picture alone has 126 MB."""
 
 
 def summary(status: Object) -> tuple[str, str]:
@@ -24,23 +21,12 @@ def summary(status: Object) -> tuple[str, str]:
     return found["reason"], found["message"]
 
 
-def busy_decoders(service: Service) -> list[psutil.Process]:
-    """The processes that have the pixels of a large image in hand for this service's workers."""
-    return [
-        child
-        for decoder in service.processes("media-decoder")
-        for zygote in decoder.children()
-        for child in zygote.children()
-        if child.status() != psutil.STATUS_ZOMBIE and child.memory_info().rss > PIXELS_IN_HAND
-    ]
-
-
 async def kill_decoders_while_processing(service: Service, asset_id: str, binding: int) -> None:
     """Kill whatever decodes once the asset is being processed under that binding."""
     await service.until(
         asset_id, lambda status: status.get("phase") == "Processing" and status["binding"] == binding, 40
     )
-    for child in await eventually(lambda: busy_decoders(service)):
+    for child in await eventually(service.busy_decoders):
         child.kill()
 
 

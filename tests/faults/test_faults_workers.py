@@ -39,7 +39,7 @@ async def test_a_worker_that_crashes_makes_what_it_had_begun_a_suspect_and_charg
     begun = await service.upload(slow_picture, content_type="image/png", priority=1)
     waiting = [await service.upload(picture(seed=seed)) for seed in range(2)]
     worker = await service.working_on(begun)
-    await eventually(lambda: service.here.operator and len(service.here.operator.world.index.bound) > 0)
+    await eventually(service.busy_decoders)
 
     worker.kill()
 

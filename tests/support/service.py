@@ -42,6 +42,8 @@ OWN = f"/apis/{GROUP}/{VERSION}/namespaces/{NAMESPACE}"
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 CORE = f"/api/v1/namespaces/{NAMESPACE}"
 Object = dict[str, Any]
+PIXELS_IN_HAND = 80 << 20
+"""Resident bytes of a decoder from which on it must be decoding: the tests' slow picture alone has 126 MB."""
 
 
 def free_port() -> int:
@@ -325,6 +327,16 @@ class Service:
             process
             for process in psutil.Process().children(recursive=True)
             if any(Path(word).name == command for word in _command_line(process)[:3])
+        ]
+
+    def busy_decoders(self) -> list[psutil.Process]:
+        """The processes that have the pixels of a large image in hand."""
+        return [
+            child
+            for decoder in self.processes("media-decoder")
+            for zygote in decoder.children()
+            for child in zygote.children()
+            if child.status() != psutil.STATUS_ZOMBIE and child.memory_info().rss > PIXELS_IN_HAND
         ]
 
     # --- waiting ---
