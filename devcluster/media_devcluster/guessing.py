@@ -41,6 +41,8 @@ def look_at(path: Path) -> Media:
         raise Unusable("It is a folder, not a file.") from None
     except OSError as error:
         raise Unusable(f"It cannot be read: {error.strerror}.") from error
+    if not head:
+        raise Unusable("The file is empty.")
     content_type = guess(head, path.name)
     if content_type is None:
         raise Unusable("It is no image, video, PDF or zip file by its first bytes or its name.")

@@ -66,3 +66,10 @@ def test_a_file_is_announced_with_its_size(tmp_path: Path) -> None:
     (tmp_path / "photo").write_bytes(PNG)
     media = look_at(tmp_path / "photo")
     assert (media.size_bytes, media.content_type, media.asset_type) == (len(PNG), "image/png", AssetType.IMAGE)
+
+
+def test_an_empty_file_is_refused_before_it_is_announced(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.png"
+    empty.touch()
+    with pytest.raises(Unusable, match=r"^The file is empty\.$"):
+        look_at(empty)
