@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from media_devcluster.embedded.cluster import EmbeddedCluster
+
+hypothesis.settings.register_profile("gate", derandomize=True)
+hypothesis.settings.register_profile("wide", max_examples=1000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
+"""The gate tries the same examples every time; HYPOTHESIS_PROFILE=wide looks for new ones."""
 
 CRDS = sorted((Path(__file__).parents[1] / "crds").glob("*.yaml"))
 

@@ -125,7 +125,8 @@ def schedule(seen: Snapshot, now: datetime) -> tuple[Action, ...]:
     slots = max(0, spec.replicas - len(seen.seats)) if starting else 0
 
     actions: list[Action] = list(freed)
-    isolated_actions, slots = _isolate(alone, seats, spec, slots, now)
+    taken = sum(1 for seat in seen.seats if seat.isolated_for)
+    isolated_actions, slots = _isolate(alone, seats, taken, spec, slots, now)
     actions += isolated_actions
     actions += [Retire(seat.job) for seat in general if _is_useless(seat, spec, bool(due), slots == 0, now)]
     going = {action.job for action in actions if isinstance(action, Retire)}
@@ -203,16 +204,19 @@ def _lost(seats: Sequence[Seat], now: datetime) -> Iterator[Action]:
 
 
 def _isolate(
-    alone: Sequence[Waiting], seats: Sequence[Seat], spec: PoolSpec, slots: int, now: datetime
+    alone: Sequence[Waiting], seats: Sequence[Seat], taken: int, spec: PoolSpec, slots: int, now: datetime
 ) -> tuple[list[Action], int]:
-    """Each suspect gets a Job of its own; returns the actions and the slots left."""
+    """Each suspect gets a Job of its own; returns the actions and the slots left.
+
+    `taken` of the suspects' share are in use; a lost Job counts until it is gone, though it is not among `seats`.
+    """
     actions: list[Action] = []
     own = {seat.isolated_for: seat for seat in seats if seat.isolated_for}
     wanted = {asset.name for asset in alone}
     for name, seat in own.items():
         if name not in wanted and not seat.bound and not seat.deleting:
             actions.append(Retire(seat.job))
-    running = len(own)
+    running = taken
     for asset in sorted(alone, key=lambda a: (-a.priority, a.created, a.name)):
         seat_of_its_own = own.get(asset.name)
         if seat_of_its_own is not None:

@@ -439,6 +439,13 @@ def _younger(seat: Seat) -> Seat:
     return Seat(**{**{name: getattr(seat, name) for name in Seat.__slots__}, "created": ago(60)})
 
 
+def test_a_lost_suspects_worker_keeps_its_share_until_it_is_gone() -> None:
+    lost = a_seat("l", "w", isolated_for="w", unready_since=ago(61))
+    actions = schedule(a_snapshot(suspects(1), [lost], replicas=3), NOW)
+    assert Retire("l") in actions
+    assert not any(isinstance(action, CreateJob) for action in actions)
+
+
 def test_stuck_workers_are_not_taken_away_for_a_suspect() -> None:
     seats = [a_seat("a"), a_starting_seat("s", age=40)]
     assert schedule(a_snapshot(suspects(1), seats, replicas=2), NOW) == ()
