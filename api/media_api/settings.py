@@ -111,9 +111,9 @@ class ApiSettings(DatabaseSettings, StorageSettings):
     upload_url_seconds: int = Field(
         900,
         alias="MEDIA_UPLOAD_URL_SECONDS",
-        description="Seconds a presigned upload URL can be used.",
+        description="Seconds a presigned upload URL can be used, at most 900: what is deleted is purged again later.",
         ge=10,
-        le=7 * 86400,
+        le=900,
         examples=["900"],
     )
     serve_url_seconds: int = Field(

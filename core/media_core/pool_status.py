@@ -11,7 +11,6 @@ from datetime import datetime
 from media_core.asset import AssetType
 from media_core.backlog import backlog_seconds
 from media_core.conditions import Condition, ConditionType, Reason, Truth, with_condition
-from media_core.jobs import Fruitless
 from media_core.names import POOL_LABEL
 from media_core.pool import MediaWorkerPool, PoolStatus
 from media_core.scheduling import STUCK_AFTER, Snapshot, is_stuck
@@ -23,9 +22,7 @@ Work = Sequence[tuple[AssetType, int]]
 """Type and size in bytes of each asset."""
 
 
-def pool_status(
-    pool: MediaWorkerPool, seen: Snapshot, work: Work, unborn: Work, vain: Fruitless | None, now: datetime
-) -> PoolStatus:
+def pool_status(pool: MediaWorkerPool, seen: Snapshot, work: Work, unborn: Work, now: datetime) -> PoolStatus:
     """`work` is due or running, `unborn` confirmed but no object yet. While storage fails the backlog stays (F10)."""
     seconds = backlog_seconds([*work, *unborn], pool.spec.concurrency)
     return pool.status.model_copy(
@@ -38,12 +35,12 @@ def pool_status(
             "backlog_seconds": pool.status.backlog_seconds if seen.degraded else seconds,
             "backlog_time": now.replace(microsecond=0),
             "selector": f"{POOL_LABEL}={pool.name}",
-            "conditions": _conditions(pool, seen, vain, now),
+            "conditions": _conditions(pool, seen, now),
         }
     )
 
 
-def _conditions(pool: MediaWorkerPool, seen: Snapshot, vain: Fruitless | None, now: datetime) -> tuple[Condition, ...]:
+def _conditions(pool: MediaWorkerPool, seen: Snapshot, now: datetime) -> tuple[Condition, ...]:
     generation = pool.metadata.generation
     stuck = sorted(seat.job for seat in seen.seats if is_stuck(seat, now))
     conditions = pool.status.conditions
@@ -60,7 +57,8 @@ def _conditions(pool: MediaWorkerPool, seen: Snapshot, vain: Fruitless | None, n
             f"`kubectl describe pod -l {POOL_LABEL}={pool.name}` says why. No further workers are started."
         )
         trouble = Reason.WORKERS_STUCK, message
-    elif vain is not None and vain.count >= FRUITLESS_IS_STUCK:
+    elif seen.vain is not None and seen.vain.count >= FRUITLESS_IS_STUCK:
+        vain = seen.vain
         message = (
             f"The last {vain.count} workers ended before they finished anything: {vain.why or 'they crashed.'} "
             f"`kubectl logs -l {POOL_LABEL}={pool.name} -c worker` says why. The next is started later and later."

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from media_core.conditions import Reason
+from media_core.jobs import Fruitless
 from media_core.pool import PoolSpec
 
 STUCK_AFTER = timedelta(seconds=30)
@@ -62,7 +63,7 @@ class Seat:
 class Snapshot:
     """One pool at one moment.
 
-    No further workers are started while storage fails (`degraded`), nor before `no_job_before`: the last ones ended
+    No further workers are started while storage fails (`degraded`), nor before `vain.until`: the last ones ended
     without finishing anything, and the next would likely too.
     """
 
@@ -70,7 +71,7 @@ class Snapshot:
     waiting: Sequence[Waiting]
     seats: Sequence[Seat]
     degraded: bool = False
-    no_job_before: datetime | None = None
+    vain: Fruitless | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def schedule(seen: Snapshot, now: datetime) -> tuple[Action, ...]:
     alone = [asset for asset in due if asset.isolated]
     shared = [asset for asset in due if not asset.isolated]
 
-    held_off = seen.no_job_before is not None and now < seen.no_job_before
+    held_off = seen.vain is not None and now < seen.vain.until
     starting = not seen.degraded and not held_off and not any(is_stuck(seat, now) for seat in seats)
     slots = max(0, spec.replicas - len(seen.seats)) if starting else 0
 

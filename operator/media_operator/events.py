@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import structlog
 
-from media_core.asset import MediaAsset
+from media_core.asset import MediaAsset, Phase
 from media_core.names import API_VERSION, ASSET_KIND, OPERATOR_MANAGER
 from media_core.shape import timestamp
 from media_operator import metrics
@@ -56,6 +56,16 @@ class Events:
             self._line.put_nowait(body)
         except asyncio.QueueFull:
             metrics.EVENTS_DROPPED.inc()
+
+    def settled(self, asset: MediaAsset) -> None:
+        """An asset was completed or failed: counted and logged, and a failure is told as an Event."""
+        status = asset.status
+        if status is None:
+            return
+        metrics.SETTLED.labels(status.phase.value, status.reason).inc()
+        log.info("asset_settled", asset_id=asset.name, phase=status.phase.value, reason=status.reason)
+        if status.phase is Phase.FAILED:
+            self.tell(asset, "Failed", status.message or "", warning=True)
 
     async def run(self) -> None:
         """Write until cancelled."""

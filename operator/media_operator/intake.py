@@ -12,10 +12,10 @@ from typing import Any
 import structlog
 
 from media_core.asset import AssetType, asset_manifest
+from media_core.leavings import leavings
 from media_operator.adapters.cluster import AlreadyExists, Cluster, ClusterError, Invalid, Kind
 from media_operator.adapters.objectstore import ObjectStore, StoreUnavailable
 from media_operator.ledger import Ledger, LedgerRow, LedgerUnavailable
-from media_operator.reconciler import Reconciler
 from media_operator.world import World
 
 log = structlog.get_logger()
@@ -38,11 +38,10 @@ class Intake:
         cluster: Cluster,
         ledger: Ledger,
         store: ObjectStore,
-        reconciler: Reconciler,
         max_live: int,
     ) -> None:
         self._world, self._cluster, self._ledger = world, cluster, ledger
-        self._store, self._reconciler, self._max_live = store, reconciler, max_live
+        self._store, self._max_live = store, max_live
         self.unborn: list[tuple[AssetType, int]] = []
 
     async def run(self) -> None:
@@ -75,7 +74,7 @@ class Intake:
         for row in await self._ledger.deleting():
             await self._delete(row)
         for row in await self._ledger.unpurged(PURGE_AGAIN_SECONDS):
-            await self._store.delete(self._reconciler.keys(row.id, row))
+            await self._purge(row)
             await self._ledger.purged(row.id)
             log.info("asset_purged_again", asset_id=row.id)
 
@@ -99,8 +98,12 @@ class Intake:
         """With an object, by its finalizer; without one, here. The LIST may lag, so the object is asked for live."""
         body = await self._cluster.get(Kind.ASSET, row.id)
         if body is None:
-            await self._store.delete(self._reconciler.keys(row.id, row))
+            await self._purge(row)
             await self._ledger.tombstone(row.id, row.spec, row.status, media_kept=False)
             log.info("asset_purged", asset_id=row.id, media_kept=False)
         elif "deletionTimestamp" not in body["metadata"]:
             await self._cluster.delete(Kind.ASSET, row.id, body["metadata"]["uid"])
+
+    async def _purge(self, row: LedgerRow) -> None:
+        pool = self._world.pools.get(row.spec.pool)
+        await self._store.delete(leavings(row.id, row.spec, row.status, pool))

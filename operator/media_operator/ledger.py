@@ -130,11 +130,6 @@ class Ledger:
         except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             self._pool.terminate()
 
-    async def ping(self) -> None:
-        """Whether PostgreSQL answers and the schema is there."""
-        async with self._connection() as connection:
-            await connection.fetchval("SELECT 1 FROM media.assets LIMIT 1")
-
     async def row(self, asset_id: str) -> RowSight | None:
         """What the ledger knows of an asset whose object has no status."""
         async with self._connection() as connection:

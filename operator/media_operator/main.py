@@ -146,12 +146,13 @@ async def wired(settings: OperatorSettings, clock: Callable[[], datetime] = utc_
         reconciler = Reconciler(
             world, cluster, ledger, mirror, store, events, queue, clock=clock, trouble=scheduler.trouble
         )
-        intake = Intake(world, cluster, ledger, store, reconciler, settings.max_live_assets)
+        intake = Intake(world, cluster, ledger, store, settings.max_live_assets)
 
         def mirrored(asset: MediaAsset | None, name: str) -> None:
             mirror.gone(name) if asset is None else mirror.seen(asset)
 
         world.look, world.mind, world.mirror = queue.add, scheduler.mind, mirrored
+        world.settled = events.settled
         yield Operator(settings, cluster, world, queue, scheduler, reconciler, mirror, intake, events, clock)
 
 

@@ -17,15 +17,14 @@ from media_core import lifecycle
 from media_core.asset import AssetStatus, MediaAsset, Phase
 from media_core.conditions import Reason
 from media_core.jobs import Outcome, WorkerJob
-from media_core.keys import purge_keys
+from media_core.leavings import leavings
 from media_core.names import PURGE_FINALIZER, RETRY_ANNOTATION
 from media_core.pool import Attempts
-from media_core.renditions import DEFAULT_RENDITIONS
 from media_operator import metrics
 from media_operator.adapters.cluster import Cluster, ClusterError, Conflict, Kind, NotFound, Unavailable
 from media_operator.adapters.objectstore import ObjectStore, StoreUnavailable
 from media_operator.events import Events
-from media_operator.ledger import Ledger, LedgerRow, LedgerUnavailable
+from media_operator.ledger import Ledger, LedgerUnavailable
 from media_operator.mirror import Mirror
 from media_operator.workqueue import WorkQueue
 from media_operator.world import World
@@ -149,28 +148,16 @@ class Reconciler:
         if before is not None and before.assigned_job and status.assigned_job is None:
             metrics.RELEASES.labels(status.reason).inc()
             log.info("asset_released", asset_id=asset.name, job=before.assigned_job, reason=status.reason)
-        if status.phase.settled:
-            log.info("asset_settled", asset_id=asset.name, phase=status.phase.value, reason=status.reason)
-        if event is not None:
-            failed = status.phase is Phase.FAILED
-            reason = "Failed" if failed else event.value
-            self._events.tell(asset, reason, status.message or "", warning=failed)
+        if event is not None and status.phase is not Phase.FAILED:
+            self._events.tell(asset, event.value, status.message or "")
 
     async def _purge(self, asset: MediaAsset, *, keep_media: bool) -> None:
         if not keep_media:
-            await self._store.delete(self.keys(asset.name, LedgerRow(asset.name, asset.spec, asset.status)))
+            pool = self._world.pools.get(asset.spec.pool)
+            await self._store.delete(leavings(asset.name, asset.spec, asset.status, pool))
         await self._ledger.tombstone(asset.name, asset.spec, asset.status, media_kept=keep_media)
         await self._drop_finalizer(asset)
         log.info("asset_purged", asset_id=asset.name, media_kept=keep_media)
-
-    def keys(self, name: str, row: LedgerRow) -> tuple[str, ...]:
-        """Every key the asset can have left behind: of its result, of its pool as it is, and of the defaults."""
-        pool = self._world.pools.get(row.spec.pool)
-        names = {rendition.name for rendition in (pool.spec.renditions if pool else ())}
-        names |= {rendition.name for rendition in DEFAULT_RENDITIONS}
-        if row.status and row.status.result:
-            names |= {variant.name for variant in row.status.result.variants}
-        return purge_keys(row.spec.asset_type, row.spec.owner, name, row.spec.source.key, sorted(names))
 
     async def _drop_finalizer(self, asset: MediaAsset) -> int:
         """Returns the version after it. Raises Conflict where somebody wrote since."""

@@ -14,7 +14,7 @@ import structlog
 
 from media_core.asset import AssetType, MediaAsset
 from media_core.conditions import ConditionType, Reason, holds
-from media_core.jobs import Fruitless, WorkerJob, fruitless
+from media_core.jobs import WorkerJob, fruitless
 from media_core.lifecycle import bound, released
 from media_core.manifests import WorkerImage, template_hash, worker_job
 from media_core.names import DEFAULT_POOL
@@ -130,7 +130,7 @@ class Scheduler:
     def snapshot(self, pool: MediaWorkerPool, now: datetime) -> Snapshot:
         """The pool as the caches have it."""
         world = self._world
-        jobs = [job for job in world.jobs if job.pool == pool.name and not job.over]
+        jobs = [job for job in world.jobs if job.pool == pool.name]
         self._times.keep({job.name for job in world.jobs if not job.over})
         current = template_hash(pool, self._image)
         seats = [
@@ -142,15 +142,12 @@ class Scheduler:
                 now,
             )
             for job in jobs
+            if not job.over
         ]
         waiting = [_waiting(world.assets[asset]) for asset in world.index.waiting.get(pool.name, ())]
         degraded = now < self._degraded_until.get(pool.name, now)
-        vain = self._fruitless(pool.name)
-        return Snapshot(pool.spec, waiting, seats, degraded, vain.until if vain else None)
-
-    def _fruitless(self, pool: str) -> Fruitless | None:
-        jobs = (job for job in self._world.jobs if job.pool == pool)
-        return fruitless(jobs, lambda job: self._world.index.settled_by[job] > 0)
+        vain = fruitless(jobs, lambda job: world.index.settled_by[job] > 0)
+        return Snapshot(pool.spec, waiting, seats, degraded, vain)
 
     def _last_completion(self, job: str) -> datetime | None:
         times = [
@@ -251,7 +248,7 @@ class Scheduler:
         sources = [(self._world.assets[name].spec.asset_type, self._world.assets[name].spec.source) for name in names]
         work = [(asset_type, source.size_bytes) for asset_type, source in sources]
         unborn = self._unborn() if pool.name == DEFAULT_POOL else []
-        return pool_status(pool, seen, work, unborn, self._fruitless(pool.name), now)
+        return pool_status(pool, seen, work, unborn, now)
 
 
 def _waiting(asset: MediaAsset) -> Waiting:

@@ -39,6 +39,8 @@ class World:
         """Called with a pool's name: schedule it."""
         self.mirror: Callable[[MediaAsset | None, str], None] = lambda _asset, _name: None
         """Called with the newest sight of an asset (None: it is gone) and its name."""
+        self.settled: Callable[[MediaAsset], None] = lambda _asset: None
+        """Called once for an asset that was seen under way and is settled now, whoever wrote that."""
 
     def take(self, kind: Kind, event: str | None, body: Mapping[str, Any]) -> None:
         """One sight from a watch. An object that cannot be read is left alone, loudly."""
@@ -69,7 +71,7 @@ class World:
 
     def make_room(self, count: int) -> None:
         """Let the `count` assets that were settled first go, whatever their TTL."""
-        settled = [asset for asset in self.assets if asset.status and asset.status.phase.settled] if count > 0 else []
+        settled = [asset for asset in self.assets if _is_settled(asset)] if count > 0 else []
         settled.sort(key=lambda asset: str(asset.status and asset.status.completion_time))
         self.making_room = frozenset(asset.name for asset in settled[: max(count, 0)])
         for name in self.making_room:
@@ -110,6 +112,8 @@ class World:
         self.index.changed(name, before, after)
         metrics.LIVE.set(len(self.assets))
         self.mirror(after, name)
+        if before is not None and not _is_settled(before) and after is not None and _is_settled(after):
+            self.settled(after)
         self.look(name)
         self.mind((after or before or _absent()).spec.pool)
 
@@ -121,6 +125,10 @@ class World:
             for asset in list(self.index.bound.get(name, ())):
                 self.look(asset)
         self.mind((after or before or _absent()).pool)
+
+
+def _is_settled(asset: MediaAsset) -> bool:
+    return asset.status is not None and asset.status.phase.settled
 
 
 def _asset(body: Mapping[str, Any]) -> MediaAsset:

@@ -21,6 +21,11 @@ def summary(status: Object) -> tuple[str, str]:
     return found["reason"], found["message"]
 
 
+async def failures_told(service: Service, asset_id: str) -> int:
+    """How many Kubernetes Events say that it failed."""
+    return (await service.events(asset_id))["Failed"]
+
+
 async def kill_decoders_while_processing(service: Service, asset_id: str, binding: int) -> None:
     """Kill whatever decodes once the asset is being processed under that binding."""
     await service.until(
@@ -48,6 +53,7 @@ async def test_a_corrupt_image_fails_at_once_with_a_reason_and_delays_nobody(
         assert status["attempts"] == 0
         row = await service.settled_row(asset_id)
         assert (row["transcode_status"], row["reason"], row["message"]) == ("FAILED", "Undecodable", message)
+        assert await eventually(lambda asset_id=asset_id: failures_told(service, asset_id)) == 1
     assert (await service.phase(fine, "Completed"))["attempts"] == 0
 
 

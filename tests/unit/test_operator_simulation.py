@@ -130,7 +130,7 @@ class Model:
         ]
         there = [worker.job for worker in self.workers.values() if worker.job.outcome is not Outcome.GONE]
         vain = fruitless(there, self.finished_by.__contains__)
-        return Snapshot(self.spec, waiting, seats, no_job_before=vain.until if vain else None)
+        return Snapshot(self.spec, waiting, seats, vain=vain)
 
     def _look(self, name: str) -> None:
         status = self.status(name)

@@ -19,6 +19,8 @@ from support.build import (
     an_asset,
     an_asset_body,
     an_id,
+    completed,
+    failed,
     given_back,
     processing,
 )
@@ -48,7 +50,9 @@ class Watched:
         self.mirrored: list[tuple[MediaAsset | None, str]] = []
         self.world.look = self.looked.append
         self.world.mind = self.minded.append
+        self.settled: list[str] = []
         self.world.mirror = lambda asset, name: self.mirrored.append((asset, name))
+        self.world.settled = lambda asset: self.settled.append(asset.name)
 
     def see(self, *assets: MediaAsset) -> None:
         for asset in assets:
@@ -88,6 +92,20 @@ def test_the_end_of_an_asset_is_mirrored_looked_at_and_minded() -> None:
     assert watched.mirrored == [(None, an_id("x"))]
     assert (watched.looked, watched.minded) == ([an_id("x")], ["video"])
     assert an_id("x") not in watched.world.assets
+
+
+def test_that_an_asset_is_settled_is_told_once_whoever_wrote_it() -> None:
+    watched = Watched()
+    watched.see(an_asset(status=processing(), version=1))
+    assert watched.settled == []
+    watched.see(an_asset(status=completed(), version=2), an_asset(status=completed(), version=3))
+    assert watched.settled == [an_id("a")]
+
+
+def test_an_asset_that_was_settled_before_it_was_first_seen_is_no_news() -> None:
+    watched = Watched()
+    watched.see(an_asset(status=failed()))
+    assert watched.settled == []
 
 
 def test_what_is_no_news_is_told_to_nobody() -> None:

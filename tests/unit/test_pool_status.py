@@ -21,8 +21,8 @@ IMAGES = [(AssetType.IMAGE, 1_000_000)] * 10
 
 def told(pool: MediaWorkerPool, *, vain: Fruitless | None = None, **snapshot: Any) -> PoolStatus:
     """The status of a pool with ten images due and none unborn."""
-    seen = Snapshot(**{"spec": pool.spec, "waiting": (), "seats": (), **snapshot})
-    return pool_status(pool, seen, IMAGES, [], vain, NOW)
+    seen = Snapshot(**{"spec": pool.spec, "waiting": (), "seats": (), "vain": vain, **snapshot})
+    return pool_status(pool, seen, IMAGES, [], NOW)
 
 
 def condition(status: PoolStatus, type_: ConditionType) -> Condition:
@@ -35,7 +35,7 @@ def test_numbers_are_those_of_the_snapshot() -> None:
     pool = a_pool(replicas=2, concurrency=2)
     seats = [a_seat("j1", bound=("a", "b"), bound_owners=("o", "o")), a_seat("j2")]
     seen = Snapshot(pool.spec, [a_waiting("c")], seats)
-    status = pool_status(pool, seen, IMAGES, IMAGES[:5], None, NOW)
+    status = pool_status(pool, seen, IMAGES, IMAGES[:5], NOW)
     assert (status.replicas, status.jobs, status.busy, status.queued) == (2, 2, 2, 6)
     assert status.backlog_seconds == 2, "15 images of 0.18 s by two at once, rounded up"
     assert status.backlog_time == NOW.replace(microsecond=0)

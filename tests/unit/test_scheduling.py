@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media_core.conditions import Reason
+from media_core.jobs import Fruitless
 from media_core.pool import PoolSpec
 from media_core.scheduling import (
     Action,
@@ -344,7 +345,7 @@ def test_a_degraded_pool_goes_on_with_the_workers_it_has() -> None:
     "why",
     [
         pytest.param({"degraded": True}, id="storage fails"),
-        pytest.param({"no_job_before": in_(0.1)}, id="the last workers finished nothing"),
+        pytest.param({"vain": Fruitless(1, in_(0.1), "")}, id="the last workers finished nothing"),
     ],
 )
 def test_no_worker_is_started_or_taken_away_while(why: dict[str, Any]) -> None:
@@ -354,7 +355,7 @@ def test_no_worker_is_started_or_taken_away_while(why: dict[str, Any]) -> None:
 
 
 def test_workers_are_started_again_when_the_time_has_come() -> None:
-    assert schedule(replace(a_snapshot(some(1)), no_job_before=NOW), NOW) == (CreateJob(),)
+    assert schedule(replace(a_snapshot(some(1)), vain=Fruitless(1, NOW, "")), NOW) == (CreateJob(),)
 
 
 # --- suspects run alone ----------------------------------------------------------------------------------------------
