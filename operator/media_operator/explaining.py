@@ -24,15 +24,20 @@ class Explaining:
         self._told: dict[str, datetime] = {}
 
     async def explain(self, pool: str, seen: Snapshot, binding: set[str], now: datetime) -> None:
-        """Those of a pool, oldest first, but for the ones that are just being bound."""
+        """Those of a pool, oldest first, but for the ones that are just being bound.
+
+        The tick's own writes lie between `seen` and this, and a pause of any length: who does not wait by now, as
+        the cache has it, is not told that it waits.
+        """
         if now - self._told.get(pool, now - EVERY) < EVERY:
             return
         self._told[pool] = now
         reason, message = waits_because(seen, now)
+        still = self._world.index.waiting.get(pool, set()) - binding
         waiting = [
             self._world.assets[asset.name]
             for asset in sorted(seen.waiting, key=lambda asset: asset.created)
-            if asset.name not in binding and (asset.not_before is None or asset.not_before <= now)
+            if asset.name in still and (asset.not_before is None or asset.not_before <= now)
         ]
         await self._tell((asset for asset in waiting if _since(asset, now) >= EVERY), reason, message, now)
 

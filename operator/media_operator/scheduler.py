@@ -20,9 +20,10 @@ from media_core.manifests import WorkerImage, template_hash, worker_job
 from media_core.names import DEFAULT_POOL
 from media_core.pool import MediaWorkerPool, PoolStatus
 from media_core.pool_status import pool_status
-from media_core.scheduling import Bind, CreateJob, Release, Retire, Snapshot, Waiting, schedule
+from media_core.scheduling import Action, Bind, CreateJob, Release, Retire, Snapshot, Waiting, schedule
 from media_operator import metrics
 from media_operator.adapters.cluster import AlreadyExists, Cluster, ClusterError, Conflict, Kind, NotFound
+from media_operator.cache import bound_to, waits
 from media_operator.events import Events
 from media_operator.explaining import Explaining
 from media_operator.seats import SeatTimes
@@ -111,21 +112,28 @@ class Scheduler:
         actions = schedule(seen, now)
         binds = [action for action in actions if isinstance(action, Bind)]
         for action in actions:
-            match action:
-                case Release(job, reason, message):
-                    await self._release(job, reason, message)
-                case Retire(job):
-                    await self._retire(job)
-                case CreateJob() | Bind():
-                    pass
-                case _:
-                    assert_never(action)
-        await asyncio.gather(*(self._bind(action) for action in binds))
+            if isinstance(action, Release | Retire):
+                await self.apply(name, action)
+        await asyncio.gather(*(self.apply(name, action) for action in binds))
         for action in actions:
             if isinstance(action, CreateJob):
-                await self._create_job(name, action.isolated_for)
+                await self.apply(name, action)
         await self._explaining.explain(pool.name, seen, {action.asset for action in binds}, now)
         await self._tell_status(name, seen, now)
+
+    async def apply(self, pool: str, action: Action) -> None:
+        """Carry out one decision, as far as what the cache has by now still calls for it."""
+        match action:
+            case Release(job, reason, message):
+                await self._release(job, reason, message)
+            case Retire(job):
+                await self._retire(job)
+            case Bind():
+                await self._bind(action)
+            case CreateJob(isolated_for):
+                await self._create_job(pool, isolated_for)
+            case _:
+                assert_never(action)
 
     def snapshot(self, pool: MediaWorkerPool, now: datetime) -> Snapshot:
         """The pool as the caches have it."""
@@ -159,7 +167,7 @@ class Scheduler:
 
     async def _bind(self, action: Bind) -> None:
         asset = self._world.assets.get(action.asset)
-        if asset is None or asset.status is None or asset.status.assigned_job or asset.deleting:
+        if asset is None or asset.status is None or not waits(asset):
             return
         status = bound(asset.status, action.job, self._clock())
         if await self._writing.replace(asset, status):
@@ -175,7 +183,9 @@ class Scheduler:
                 return
         log.warning("job_released", job=job, reason=reason.value, message=message)
         for name in list(self._world.index.bound.get(job, ())):
-            asset = self._world.assets[name]
+            asset = self._world.assets.get(name)
+            if asset is None or bound_to(asset) != job:
+                continue  # while another was written, its worker ended it, or somebody deleted it
             if asset.status is not None and await self._writing.replace(
                 asset, released(asset.status, reason, message, self._clock())
             ):
@@ -245,8 +255,8 @@ class Scheduler:
     def _status(self, pool: MediaWorkerPool, seen: Snapshot, now: datetime) -> PoolStatus:
         due = {asset.name for asset in seen.waiting if asset.not_before is None or asset.not_before <= now}
         names = due.union(*(seat.bound for seat in seen.seats))
-        sources = [(self._world.assets[name].spec.asset_type, self._world.assets[name].spec.source) for name in names]
-        work = [(asset_type, source.size_bytes) for asset_type, source in sources]
+        specs = [asset.spec for name in names if (asset := self._world.assets.get(name)) is not None]
+        work = [(spec.asset_type, spec.source.size_bytes) for spec in specs]
         unborn = self._unborn() if pool.name == DEFAULT_POOL else []
         return pool_status(pool, seen, work, unborn, now)
 
