@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -63,13 +62,6 @@ def original_key(asset_type: AssetType, owner: str, asset_id: UUID, content_type
 def rendition_key(asset_type: AssetType, owner: str, asset_id: str, variant: str) -> str:
     """Key of an image's rendition."""
     return f"processed/{asset_type.lower()}/{owner_segment(owner)}/{asset_id}/{variant}.webp"
-
-
-def purge_keys(
-    asset_type: AssetType, owner: str, asset_id: str, original: str, variants: Iterable[str]
-) -> tuple[str, ...]:
-    """Every key an asset can have left behind, the original first."""
-    return (original, *(rendition_key(asset_type, owner, asset_id, name) for name in variants))
 
 
 @dataclass(frozen=True, slots=True)

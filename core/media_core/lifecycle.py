@@ -94,6 +94,11 @@ class Purge:
 
 
 @dataclass(frozen=True, slots=True)
+class AddFinalizer:
+    """Made by hand, or left by an uninstall: without our finalizer its deletion would leave its media behind."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteObject:
     """The ledger says deleted: the object goes too."""
 
@@ -120,7 +125,7 @@ class Nothing:
     """Nothing to do until something changes."""
 
 
-Plan = WriteStatus | Purge | DeleteObject | Expire | DropRetryAnnotation | LookAgain | Nothing
+Plan = WriteStatus | Purge | AddFinalizer | DeleteObject | Expire | DropRetryAnnotation | LookAgain | Nothing
 Check = Callable[[Observed], Plan | None]
 
 
@@ -156,6 +161,11 @@ def deleted_in_the_ledger(seen: Observed) -> Plan | None:
     if seen.row is not None and seen.row.state in ("deleting", "deleted"):
         return DeleteObject()
     return None
+
+
+def without_finalizer(seen: Observed) -> Plan | None:
+    """Every object that is not on its way out has our finalizer."""
+    return AddFinalizer() if PURGE_FINALIZER not in seen.asset.metadata.finalizers else None
 
 
 def without_status(seen: Observed) -> Plan | None:
@@ -283,6 +293,7 @@ _ENDED: dict[Outcome, str] = {
 CHECKS: tuple[Check, ...] = (
     being_deleted,
     deleted_in_the_ledger,
+    without_finalizer,
     without_status,
     asked_to_retry,
     settled,

@@ -106,4 +106,4 @@ class Intake:
 
     async def _purge(self, row: LedgerRow) -> None:
         pool = self._world.pools.get(row.spec.pool)
-        await self._store.delete(leavings(row.id, row.spec, row.status, pool))
+        await self._store.delete(leavings(row.id, row.spec, row.status, pool, self._store.bucket))

@@ -127,15 +127,22 @@ class Reconciler:
                 await self._write_status(asset, status, event)
             case lifecycle.Purge(keep_media):
                 await self._purge(asset, keep_media=keep_media)
+            case lifecycle.AddFinalizer():
+                finalizers = [*asset.metadata.finalizers, PURGE_FINALIZER]
+                await self._merge_metadata(asset, {"finalizers": finalizers})
             case lifecycle.DeleteObject():
                 await self._delete(asset)
             case lifecycle.Expire():
                 await self._expire(asset)
             case lifecycle.DropRetryAnnotation():
-                patch = {"annotations": {RETRY_ANNOTATION: None}, "resourceVersion": str(asset.version)}
-                self._world.wrote(Kind.ASSET, await self._cluster.merge(Kind.ASSET, asset.name, {"metadata": patch}))
+                await self._merge_metadata(asset, {"annotations": {RETRY_ANNOTATION: None}})
             case _:
                 assert_never(plan)
+
+    async def _merge_metadata(self, asset: MediaAsset, metadata: dict[str, object]) -> None:
+        """Change some of its metadata, if nobody wrote since."""
+        patch = {"metadata": {**metadata, "resourceVersion": str(asset.version)}}
+        self._world.wrote(Kind.ASSET, await self._cluster.merge(Kind.ASSET, asset.name, patch))
 
     async def _write_status(self, asset: MediaAsset, status: AssetStatus, event: Reason | None) -> None:
         before = asset.status
@@ -154,7 +161,7 @@ class Reconciler:
     async def _purge(self, asset: MediaAsset, *, keep_media: bool) -> None:
         if not keep_media:
             pool = self._world.pools.get(asset.spec.pool)
-            await self._store.delete(leavings(asset.name, asset.spec, asset.status, pool))
+            await self._store.delete(leavings(asset.name, asset.spec, asset.status, pool, self._store.bucket))
         await self._ledger.tombstone(asset.name, asset.spec, asset.status, media_kept=keep_media)
         await self._drop_finalizer(asset)
         log.info("asset_purged", asset_id=asset.name, media_kept=keep_media)

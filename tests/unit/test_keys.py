@@ -19,7 +19,6 @@ from media_core.keys import (
     original_key,
     owner_segment,
     parse,
-    purge_keys,
     rendition_key,
 )
 from support.build import NOW
@@ -49,14 +48,6 @@ def test_a_rendition_is_named_by_asset_and_variant() -> None:
 def test_a_content_type_that_may_not_be_uploaded_has_no_key() -> None:
     with pytest.raises(KeyError):
         original_key(AssetType.IMAGE, "user-1", ID, "image/svg+xml", NOW)
-
-
-def test_a_purge_names_the_original_and_every_rendition() -> None:
-    assert purge_keys(AssetType.IMAGE, "user-1", str(ID), ORIGINAL, ["large", "small"]) == (
-        ORIGINAL,
-        f"processed/image/user-1/{ID}/large.webp",
-        f"processed/image/user-1/{ID}/small.webp",
-    )
 
 
 @pytest.mark.parametrize(

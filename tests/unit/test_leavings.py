@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from media_api.settings import ApiSettings
+from media_core.asset import Source
 from media_core.leavings import leavings
 from media_core.renditions import Rendition
 from media_operator.intake import PURGE_AGAIN_SECONDS
-from support.build import a_pool, an_asset, completed
+from support.build import BUCKET, a_pool, a_source, an_asset, completed
 
 
 def names(keys: tuple[str, ...]) -> list[str]:
@@ -16,14 +19,29 @@ def names(keys: tuple[str, ...]) -> list[str]:
 def test_the_original_and_every_rendition_a_run_may_have_stored_are_purged() -> None:
     asset = an_asset(status=completed())
     pool = a_pool(renditions=(Rendition(name="huge", size=4000),))
-    keys = leavings(asset.name, asset.spec, asset.status, pool)
+    keys = leavings(asset.name, asset.spec, asset.status, pool, BUCKET)
     assert keys[0] == asset.spec.source.key
     assert names(keys) == ["huge.webp", "large.webp", "medium.webp", "thumbnail.webp"]
 
 
 def test_without_status_or_pool_the_default_renditions_are_purged() -> None:
     asset = an_asset()
-    assert names(leavings(asset.name, asset.spec, None, None)) == ["large.webp", "medium.webp", "thumbnail.webp"]
+    keys = leavings(asset.name, asset.spec, None, None, BUCKET)
+    assert names(keys) == ["large.webp", "medium.webp", "thumbnail.webp"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(a_source(bucket="others"), id="in another bucket"),
+        pytest.param(a_source(key="backups/everything.tar"), id="under a key of another kind"),
+    ],
+)
+def test_an_original_that_is_not_the_services_own_is_left_where_it_is(source: Source) -> None:
+    asset = an_asset(source=source)
+    keys = leavings(asset.name, asset.spec, None, None, BUCKET)
+    assert source.key not in keys
+    assert len(keys) == 3
 
 
 def test_keys_are_purged_again_only_after_every_upload_url_has_expired() -> None:

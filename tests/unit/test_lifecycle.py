@@ -9,6 +9,7 @@ from media_core.asset import AssetStatus, AssetType, DeletionPolicy, MediaAsset,
 from media_core.conditions import CHARGED, ConditionType, Reason, Truth, find
 from media_core.jobs import Outcome
 from media_core.lifecycle import (
+    AddFinalizer,
     DeleteObject,
     DropRetryAnnotation,
     Expire,
@@ -470,3 +471,19 @@ def test_deletion_goes_before_everything_else() -> None:
 def test_what_only_others_finalizers_hold_is_left_to_them() -> None:
     asset = an_asset(status=completed(), deleted=ago(600), finalizers=("example.test/other",))
     assert decide(observed(asset)) == Nothing()
+
+
+@pytest.mark.parametrize(
+    "asset",
+    [
+        pytest.param(an_asset(finalizers=()), id="made by hand, without status"),
+        pytest.param(an_asset(status=a_status(), finalizers=("example.test/other",)), id="waiting, with another's"),
+        pytest.param(an_asset(status=completed(), finalizers=()), id="completed, left by an uninstall"),
+    ],
+)
+def test_an_object_without_our_finalizer_gets_it_before_anything_else(asset: MediaAsset) -> None:
+    assert decide(observed(asset)) == AddFinalizer()
+
+
+def test_an_object_on_its_way_out_gets_no_finalizer() -> None:
+    assert decide(observed(an_asset(status=completed(), deleted=ago(5), finalizers=()))) == Nothing()
