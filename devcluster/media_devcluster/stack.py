@@ -37,7 +37,10 @@ Probe = Callable[[], Awaitable[bool]]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to run, and where. A part that is not in `parts` is not started; what needs it must be told instead."""
+    """What is to run, and where. A part that is not in `parts` is not started; what needs it must be told instead.
+
+    `bare` and `values` (of the chart, on top of those that a local cluster needs) are for a local cluster only.
+    """
 
     folder: Path
     parts: frozenset[Part] = frozenset(Part)
@@ -51,6 +54,8 @@ class Plan:
     worker_image: str | None = None
     pool: Mapping[str, Any] = field(default_factory=lambda: POOL)
     api_port: int | None = None
+    bare: bool = False
+    values: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[Part, Mapping[str, str]] = field(default_factory=dict)
 
 
@@ -191,6 +196,10 @@ class Stack:
             "MEDIA_OPERATOR_HOST": "127.0.0.1",
             "MEDIA_OPERATOR_PORT": str(port),
             "MEDIA_WORKER_S3_SECRET": furnishing.SECRET,
+            # The same name each time it is started: killed and started again it takes up its Lease at once, so that
+            # a long one costs nothing. A short one could be lost on a machine that is very busy.
+            "MEDIA_POD_NAME": f"media-dev-{secrets.token_hex(4)}",
+            "MEDIA_LEASE_SECONDS": "30",
         }
         if self.plan.worker_image:
             own["MEDIA_WORKER_IMAGE"] = self.plan.worker_image

@@ -14,7 +14,7 @@ from typing import Any
 import kopf
 import structlog
 
-from media_core.names import ASSETS, GROUP, MANAGED_BY, MANAGED_BY_LABEL, POOLS, VERSION
+from media_core.names import ASSETS, GROUP, MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_MANAGER, POOLS, VERSION
 from media_operator.adapters.cluster import PAGE, Kind
 
 log = structlog.get_logger()
@@ -93,6 +93,8 @@ class Watching:
                 settings=settings(),
                 namespaces=[self._namespace],
                 standalone=True,
+                # By default it is made of the account's name, and in a container the account may have none.
+                identity=OPERATOR_MANAGER,  # type: ignore[arg-type] # a NewType of str that kopf does not export
                 stop_flag=self._stop,
             )
         except BaseException as failure:  # the thread's boundary: whatever it was, the main loop must hear of it

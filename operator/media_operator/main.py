@@ -1,7 +1,8 @@
 """Start-up: settings, connections, and the tasks that together are the operator. Everything is wired here.
 
-The process ends with code 0 when it is asked to, 78 for a wrong setting, and 1 when one of its tasks failed:
-Kubernetes starts it again, and nothing is lost, because all it knows is in the API server and in PostgreSQL.
+The process ends with code 0 when it is asked to, 78 for a wrong setting, and 1 when one of its tasks failed or its
+Lease is lost: Kubernetes starts it again, and nothing is lost, because all it knows is in the API server and in
+PostgreSQL.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from aiohttp import web
 
 from media_core import logs
 from media_core.asset import MediaAsset
+from media_core.lease import Term
 from media_core.manifests import WorkerImage
 from media_core.names import CONFIGURATION_EXIT_CODE
 from media_core.settings import SettingsInvalid, load
@@ -29,9 +31,10 @@ from media_operator.adapters.objectstore import ObjectStore
 from media_operator.events import Events
 from media_operator.handlers import Watching
 from media_operator.intake import Intake
+from media_operator.leadership import Leadership, own_name
 from media_operator.ledger import Ledger
 from media_operator.mirror import Mirror
-from media_operator.probes import probes
+from media_operator.probes import Health, probes
 from media_operator.reconciler import Reconciler
 from media_operator.scheduler import Scheduler
 from media_operator.settings import OperatorSettings
@@ -69,7 +72,7 @@ def main() -> None:
 
 
 async def operate(settings: OperatorSettings) -> int:
-    """Run until SIGTERM or SIGINT (0), or until a task fails (1)."""
+    """Run until SIGTERM or SIGINT (0), or until a task fails or the Lease is lost (1)."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -82,6 +85,7 @@ class Operator:
     """The parts of one operator, wired to each other."""
 
     settings: OperatorSettings
+    leadership: Leadership
     cluster: Cluster
     world: World
     queue: WorkQueue
@@ -93,35 +97,48 @@ class Operator:
     clock: Callable[[], datetime]
 
     async def run(self, stop: asyncio.Event) -> int:
-        """Until `stop` is set (0), or until a task fails (1)."""
+        """Until `stop` is set (0), or until a task fails or the Lease is lost (1). It works only while it leads."""
+        async with AsyncExitStack() as stack:
+            await self._serve(stack)
+            log.info("operator_started", namespace=self.settings.namespace, port=self.settings.operator_port)
+            if not await _before(stop, self.leadership.acquire()):
+                log.info("operator_stopped", failed=[])
+                return 0
+            return await self._lead(stop)
+
+    async def _lead(self, stop: asyncio.Event) -> int:
         loop = asyncio.get_running_loop()
 
         def handover(kind: Kind, event: str | None, body: Mapping[str, Any]) -> None:
             loop.call_soon_threadsafe(self.world.take, kind, event, body)
 
-        async with AsyncExitStack() as stack:
-            await self._serve(stack)
-            watching = Watching(self.settings.namespace, handover)
-            stack.push_async_callback(watching.stop)
-            log.info("operator_started", namespace=self.settings.namespace, port=self.settings.operator_port)
-            watching.start()
-            work = {
-                "watching": watching.ended(),
-                "listing": _list_again_and_again(self.world, self.cluster),
-                "scheduling": self.scheduler.run(),
-                "mirroring": self.mirror.run(),
-                "intake": self.intake.run(),
-                "events": self.events.run(),
-                **{f"looking-{number}": self.reconciler.run() for number in range(LOOKERS)},
-            }
+        watching = Watching(self.settings.namespace, handover)
+        watching.start()
+        work = {
+            "leading": self.leadership.keep(),
+            "watching": watching.ended(),
+            "listing": _list_again_and_again(self.world, self.cluster),
+            "scheduling": self.scheduler.run(),
+            "mirroring": self.mirror.run(),
+            "intake": self.intake.run(),
+            "events": self.events.run(),
+            **{f"looking-{number}": self.reconciler.run() for number in range(LOOKERS)},
+        }
+        try:
             return await _first_end(work, stop)
+        finally:
+            await self.leadership.release()
+            await watching.stop()
 
     async def _serve(self, stack: AsyncExitStack) -> None:
-        def missing() -> str | None:
-            return None if self.world.complete else "the first LIST of assets, Jobs and pools is not in yet"
+        def health() -> Health:
+            since = self.leadership.since
+            missing = self.leadership.unseen()
+            if since is not None and not self.world.complete:
+                missing = "the first LIST of assets, Jobs and pools is not in yet"
+            return Health(since, self.leadership.overdue(), self.scheduler.heartbeat, missing)
 
-        app = probes(lambda: self.scheduler.heartbeat, missing, self.clock)
-        runner = web.AppRunner(app, access_log=None)
+        runner = web.AppRunner(probes(health, self.clock), access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, self.settings.operator_host, self.settings.operator_port).start()
@@ -131,7 +148,11 @@ class Operator:
 async def wired(settings: OperatorSettings, clock: Callable[[], datetime] = utc_now) -> AsyncIterator[Operator]:
     """An operator with its connections, which are closed at the end."""
     async with AsyncExitStack() as stack:
-        cluster = await Cluster.connect(settings.namespace)
+        leases = await Cluster.connect(settings.lease_namespace or settings.namespace)
+        stack.push_async_callback(leases.close)
+        term = Term(settings.pod_name or own_name(), settings.lease_seconds)
+        leadership = Leadership(leases, settings.lease_name, term, clock=clock)
+        cluster = await Cluster.connect(settings.namespace, may_write=leadership.holds)
         stack.push_async_callback(cluster.close)
         ledger = await Ledger.connect(settings.database_url.get_secret_value())
         stack.push_async_callback(ledger.close)
@@ -153,7 +174,23 @@ async def wired(settings: OperatorSettings, clock: Callable[[], datetime] = utc_
 
         world.look, world.mind, world.mirror = queue.add, scheduler.mind, mirrored
         world.settled = events.settled
-        yield Operator(settings, cluster, world, queue, scheduler, reconciler, mirror, intake, events, clock)
+        yield Operator(
+            settings, leadership, cluster, world, queue, scheduler, reconciler, mirror, intake, events, clock
+        )
+
+
+async def _before(stop: asyncio.Event, awaited: Coroutine[Any, Any, None]) -> bool:
+    """Whether it came to an end before `stop` was set; what it raises is raised."""
+    task, asked = asyncio.create_task(awaited), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([task, asked], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            await task
+        return task.done()
+    finally:
+        for each in (task, asked):
+            each.cancel()
+        await asyncio.gather(task, asked, return_exceptions=True)
 
 
 async def _first_end(work: Mapping[str, Coroutine[Any, Any, None]], stop: asyncio.Event) -> int:
@@ -168,7 +205,8 @@ async def _first_end(work: Mapping[str, Coroutine[Any, Any, None]], stop: asynci
         await asyncio.gather(asked, *tasks, return_exceptions=True)
     failed = [task for task in done if task is not asked]
     for task in failed:
-        log.error("task_failed", task=task.get_name(), exc_info=task.exception())
+        if (error := task.exception()) is not None:
+            log.error("task_failed", task=task.get_name(), exc_info=error)
     log.info("operator_stopped", failed=[task.get_name() for task in failed])
     return 1 if failed else 0
 
@@ -189,6 +227,7 @@ def worker_image(settings: OperatorSettings) -> WorkerImage:
         environment=environment,
         max_pixels=settings.max_pixels,
         max_frames=settings.max_frames,
+        pull_policy=settings.worker_pull_policy,
     )
 
 

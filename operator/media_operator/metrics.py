@@ -2,6 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+LEADER = Gauge("media_leader", "1 while this operator holds the Lease and works, 0 while it stands by.")
 BACKLOG_SECONDS = Gauge(
     "media_backlog_seconds", "Seconds one worker would need for all that is queued or running.", ["pool"]
 )

@@ -106,6 +106,7 @@ class Scheduler:
         now = self._clock()
         pool = self._world.pools.get(name)
         if pool is None:
+            _measure_no_more(name)
             await self._explaining.without_pool(name, now)
             return
         seen = self.snapshot(pool, now)
@@ -276,6 +277,17 @@ def _waiting(asset: MediaAsset) -> Waiting:
     )
 
 
+OF_A_POOL = (
+    metrics.BACKLOG_SECONDS,
+    metrics.QUEUED,
+    metrics.BUSY,
+    metrics.JOBS,
+    metrics.STUCK,
+    metrics.DEGRADED,
+    metrics.OLDEST_WAITING,
+)
+
+
 def _measure(name: str, seen: Snapshot, status: PoolStatus, now: datetime) -> None:
     metrics.BACKLOG_SECONDS.labels(name).set(status.backlog_seconds)
     metrics.QUEUED.labels(name).set(status.queued)
@@ -285,3 +297,9 @@ def _measure(name: str, seen: Snapshot, status: PoolStatus, now: datetime) -> No
     metrics.DEGRADED.labels(name).set(seen.degraded)
     oldest = min((asset.created for asset in seen.waiting), default=now)
     metrics.OLDEST_WAITING.labels(name).set((now - oldest).total_seconds())
+
+
+def _measure_no_more(name: str) -> None:
+    """Else a pool that is gone would be shown, and alerted about, as it was last."""
+    for gauge in OF_A_POOL:
+        gauge.remove(name)

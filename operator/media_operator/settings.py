@@ -25,12 +25,49 @@ class OperatorSettings(DatabaseSettings, StorageSettings):
         le=65535,
         examples=["8080"],
     )
+    lease_name: str = Field(
+        "media-operator",
+        alias="MEDIA_LEASE_NAME",
+        description="Lease by which one of several operators is chosen to work; the others stand by.",
+        pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$",
+        examples=["media-operator"],
+    )
+    lease_namespace: str | None = Field(
+        None,
+        alias="MEDIA_LEASE_NAMESPACE",
+        description="Namespace of the Lease; without it, that of the assets. Its own lets it outlive theirs.",
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        examples=["media"],
+    )
+    lease_seconds: int = Field(
+        10,
+        alias="MEDIA_LEASE_SECONDS",
+        description="How long the Lease of an operator that died keeps the others waiting.",
+        ge=2,
+        le=60,
+        examples=["10"],
+    )
+    pod_name: str | None = Field(
+        None,
+        alias="MEDIA_POD_NAME",
+        description="Who this operator is in the Lease, unlike any other; without it, a name of host and process.",
+        min_length=1,
+        max_length=253,
+        examples=["media-operator-6f9c7d5b8-x2x7q"],
+    )
     worker_image: str = Field(
         "media-worker:latest",
         alias="MEDIA_WORKER_IMAGE",
         description="Image of the worker Jobs.",
         min_length=1,
         examples=["registry.example.org/media-worker:1.0.0"],
+    )
+    worker_pull_policy: str = Field(
+        "IfNotPresent",
+        alias="MEDIA_WORKER_PULL_POLICY",
+        description="When the image of the worker Jobs is pulled: Always, IfNotPresent or Never.",
+        pattern="^(Always|IfNotPresent|Never)$",
+        examples=["IfNotPresent"],
     )
     worker_service_account: str = Field(
         "media-worker",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import time
 from collections.abc import Callable
@@ -17,8 +18,8 @@ from support.s3_faults import gets, puts
 from support.service import JOBS, OWN, Service
 
 Picture = Callable[..., bytes]
-PAUSE_SECONDS = 40.0
-"""Longer than any lease or watch a paused operator could still believe in."""
+PAUSE_SECONDS = 25.0
+"""Longer than any watch a paused operator could still believe in, and shorter than the Lease it has to itself."""
 
 
 async def completed_once(service: Service, *asset_ids: str, attempts: int = 0) -> None:
@@ -76,17 +77,31 @@ async def test_with_the_operator_down_running_work_ends_uploads_are_kept_and_all
 
 
 @pytest.mark.failure("F11")
-async def test_two_operators_at_once_bind_nothing_twice(service: Service, picture: Picture) -> None:
+async def test_two_operators_that_both_lead_lose_nothing_charge_nothing_and_agree_in_the_end(
+    service: Service, picture: Picture
+) -> None:
+    """On Leases of different names both work, as they would if the Lease ever failed: the fences alone hold.
+
+    One may start a worker too many before it sees that of the other; the pool is back at its slots by itself, and
+    what was bound to the worker that goes is bound again, uncharged.
+    """
     await service.pool(replicas=2, concurrency=2)
-    await asyncio.gather(service.operator_process(), service.operator_process())
+    await asyncio.gather(*(service.operator_process(MEDIA_LEASE_NAME=name) for name in ("one", "other")))
     asset_ids = [await service.upload(picture(seed=seed)) for seed in range(20)]
 
     await completed_once(service, *asset_ids)
 
     for asset_id in asset_ids:
-        assert (await service.status(asset_id))["binding"] == 1
-        assert uploads_of(service, asset_id) == 3
-    assert len(await service.jobs()) <= 2
+        row = await service.row(asset_id)
+        assert row is not None
+        assert row["status"] is not None
+        mirrored, status = json.loads(row["status"]), await service.status(asset_id)
+        assert (mirrored["binding"], mirrored["assignedJob"]) == (status["binding"], status["assignedJob"])
+
+    async def within_its_slots() -> bool:
+        return len([job for job in await service.jobs() if not (job.get("status") or {}).get("conditions")]) <= 2
+
+    await eventually(within_its_slots)
 
 
 @pytest.mark.slow
@@ -94,7 +109,8 @@ async def test_two_operators_at_once_bind_nothing_twice(service: Service, pictur
 async def test_an_operator_that_was_paused_wakes_with_old_state_and_changes_nothing(
     service: Service, picture: Picture
 ) -> None:
-    paused = await service.operator_process()
+    """Its Lease has another name and outlasts the pause, so that only the fences keep it from doing harm."""
+    paused = await service.operator_process(MEDIA_LEASE_NAME="paused", MEDIA_LEASE_SECONDS="60")
     before = await service.upload(picture())
     await completed_once(service, before)
     waiting = [await service.upload(picture(seed=seed)) for seed in range(2, 5)]
@@ -126,7 +142,8 @@ async def test_an_operator_that_was_paused_wakes_with_old_state_and_changes_noth
 async def test_with_the_api_server_down_a_worker_holds_its_result_and_reports_it_later(
     service: Service, slow_picture: bytes
 ) -> None:
-    operator = await service.operator_process()
+    """The outage is shorter than the Lease, which survives it; test_faults_leaders.py has the longer one."""
+    operator = await service.operator_process(MEDIA_LEASE_SECONDS="60")
     asset_id = await service.upload(slow_picture, content_type="image/png")
     await service.working_on(asset_id)
 

@@ -12,6 +12,7 @@ from support.service import CORE, JOBS, NAMESPACE, OWN, Service
 
 Picture = Callable[..., bytes]
 UNPULLABLE = "unpullable.invalid/media-worker:1"
+NEXT = "media-worker:next"
 
 
 async def completed_once(service: Service, *asset_ids: str, attempts: int = 0) -> None:
@@ -209,14 +210,26 @@ async def test_without_its_pool_an_asset_waits_and_says_so(service: Service, pic
     await completed_once(service, asset_id)
 
 
-async def test_an_upgrade_rolls_the_workers(service: Service, picture: Picture) -> None:
+async def test_an_upgrade_gives_new_work_to_new_workers_while_the_old_ones_end_what_they_have(
+    service: Service, picture: Picture, slow_picture: bytes
+) -> None:
+    await service.pool(replicas=2)
     await service.here.start()
-    first = await service.upload(picture())
-    await service.phase(first, "Completed")
+    begun = await service.upload(slow_picture, content_type="image/png")
+    await service.working_on(begun)
     await service.here.stop()
 
-    await service.here.start(MEDIA_WORKER_IMAGE="media-worker:next")
-    second = await service.upload(picture(seed=2))
+    await service.here.start(MEDIA_WORKER_IMAGE=NEXT)
+    new = [await service.upload(picture(seed=seed)) for seed in range(2, 5)]
 
-    await completed_once(service, second)
-    assert (await service.status(first))["assignedJob"] != (await service.status(second))["assignedJob"]
+    await completed_once(service, begun, *new)
+    old = (await service.status(begun))["assignedJob"]
+    assert (await service.status(begun))["binding"] == 1, "what ran was left to end"
+    assert old not in {(await service.status(asset_id))["assignedJob"] for asset_id in new}
+
+    async def only_new_ones() -> bool:
+        alive = [job for job in await service.jobs() if not (job.get("status") or {}).get("conditions")]
+        images = {job["spec"]["template"]["spec"]["containers"][0]["image"] for job in alive}
+        return images <= {NEXT} and await service.find(f"{JOBS}/{old}") is None
+
+    await eventually(only_new_ones)

@@ -40,6 +40,7 @@ from support.s3_faults import FaultyS3
 NAMESPACE = "default"
 OWN = f"/apis/{GROUP}/{VERSION}/namespaces/{NAMESPACE}"
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
+LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
 CORE = f"/api/v1/namespaces/{NAMESPACE}"
 Object = dict[str, Any]
 PIXELS_IN_HAND = 80 << 20
@@ -55,16 +56,17 @@ def free_port() -> int:
 
 
 class OperatorProcess:
-    """`media-operator` as a process of its own."""
+    """`media-operator` as a process of its own. Started again it has its name still, as a container in its pod has."""
 
     def __init__(self, environment: dict[str, str], log: Path) -> None:
-        self._environment = environment
+        self.name = f"operator-{uuid4()}"
+        self._environment = {"MEDIA_POD_NAME": self.name, **environment}
         self._log = log
         self.process: asyncio.subprocess.Process | None = None
         self.port = 0
 
-    async def start(self) -> None:
-        """Start it and wait until it has listed its namespace."""
+    async def start(self, ready: str = "ok") -> None:
+        """Start it and wait until it is ready: at work ("ok"), which is after it has listed all, or "standing by"."""
         self.port = free_port()
         with self._log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
@@ -76,16 +78,33 @@ class OperatorProcess:
                 stderr=log,
                 start_new_session=True,
             )
-        async with asyncio.timeout(30), aiohttp.ClientSession() as http:
-            while True:
-                assert self.process.returncode is None, self.log()
-                try:
-                    async with http.get(f"http://127.0.0.1:{self.port}/readyz") as answer:
-                        if answer.status == 200:
-                            return
-                except aiohttp.ClientError:
-                    pass
-                await asyncio.sleep(0.05)
+        await self.until(ready)
+
+    async def until(self, ready: str, seconds: float = 30.0) -> None:
+        """Until /readyz says so."""
+
+        async def so() -> bool:
+            assert self.process is not None
+            assert self.process.returncode is None, self.log()
+            return await self.probe("readyz") == (200, f"{ready}\n")
+
+        await eventually(so, seconds)
+
+    async def probe(self, name: str) -> tuple[int, str]:
+        """Status and text of one of its pages; 0 where it does not answer."""
+        try:
+            limit = aiohttp.ClientTimeout(total=5)
+            url = f"http://127.0.0.1:{self.port}/{name}"
+            async with aiohttp.ClientSession(timeout=limit) as http, http.get(url) as answer:
+                return answer.status, await answer.text()
+        except (aiohttp.ClientError, TimeoutError):
+            return 0, ""
+
+    async def ended(self, seconds: float = 15.0) -> int:
+        """Its exit code, as soon as it has ended by itself."""
+        assert self.process is not None
+        async with asyncio.timeout(seconds):
+            return await self.process.wait()
 
     def signal(self, number: signal.Signals) -> None:
         """SIGKILL, SIGSTOP, SIGCONT."""
@@ -413,12 +432,18 @@ class Service:
             found: Object = await answer.json()
             return found
 
-    async def operator_process(self) -> OperatorProcess:
-        """An operator as a process of its own, which can be killed and paused."""
-        operator = OperatorProcess(self.environment, self.folder / f"operator-{len(self.operators)}.log")
+    async def operator_process(self, ready: str = "ok", **environment: str) -> OperatorProcess:
+        """An operator as a process of its own, which can be killed and paused; `ready` as its `start` has it."""
+        log = self.folder / f"operator-{len(self.operators)}.log"
+        operator = OperatorProcess({**self.environment, **environment}, log)
         self.operators.append(operator)
-        await operator.start()
+        await operator.start(ready)
         return operator
+
+    async def lease(self, name: str = "media-operator") -> Object:
+        """Spec of the operators' Lease; empty where there is none."""
+        found = await self.find(f"{LEASES}/{name}") or {}
+        return found.get("spec") or {}
 
 
 def _command_line(process: psutil.Process) -> list[str]:

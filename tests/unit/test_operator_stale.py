@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+from prometheus_client import REGISTRY
+
 from media_core.asset import AssetStatus, MediaAsset
 from media_core.conditions import Reason
 from media_core.scheduling import Bind, Release
@@ -148,3 +150,32 @@ async def test_what_failed_without_a_worker_since_the_tick_began_is_not_bound() 
     await a_scheduler(world, written).apply("default", Bind(an_id("a"), JOB))
 
     assert written.assets == []
+
+
+class PoolWritten(Written):
+    """Takes the status of a pool as well."""
+
+    async def merge(self, kind: Kind, name: str, patch: JSON, *, subresource: str) -> JSON:
+        return a_pool_body(a_pool())
+
+
+async def test_a_pool_that_is_gone_is_measured_no_more() -> None:
+    world = World()
+    world.take(Kind.POOL, None, a_pool_body(a_pool()))
+    scheduler = a_scheduler(world, PoolWritten())
+
+    def shown() -> set[str]:
+        return {
+            metric.name
+            for metric in REGISTRY.collect()
+            for sample in metric.samples
+            if sample.labels.get("pool") == "default"
+            and metric.type == "gauge"
+            and not sample.name.endswith("_created")
+        }
+
+    await scheduler.tick("default")
+    assert {"media_backlog_seconds", "media_workers_stuck", "media_pool_degraded"} <= shown()
+    world.take(Kind.POOL, "DELETED", a_pool_body(a_pool()))
+    await scheduler.tick("default")
+    assert shown() == set()

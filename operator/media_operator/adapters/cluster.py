@@ -1,4 +1,4 @@
-"""The Kubernetes API as the operator uses it: plain JSON in and out, four kinds of object, five kinds of refusal.
+"""The Kubernetes API as the operator uses it: plain JSON in and out, a few kinds of object, seven kinds of refusal.
 
 Built on `kubernetes.aio`'s client for configuration, TLS and tokens; its typed models are left out, because the
 operator has its own. A semaphore bounds the writes in flight: nothing else would.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from enum import Enum
 from typing import Any
 
@@ -25,15 +25,19 @@ WRITES_IN_FLIGHT = 32
 
 
 class Kind(Enum):
-    """A kind of object the operator works with: its path and the label selector it lists by."""
+    """A kind of object the operator works with: its path, the label selector it lists by, whether in a namespace."""
 
     ASSET = (f"/apis/{GROUP}/{VERSION}", ASSETS, None)
     POOL = (f"/apis/{GROUP}/{VERSION}", POOLS, None)
     JOB = ("/apis/batch/v1", "jobs", f"{MANAGED_BY_LABEL}={MANAGED_BY}")
     EVENT = ("/api/v1", "events", None)
+    LEASE = ("/apis/coordination.k8s.io/v1", "leases", None)
+    POD = ("/api/v1", "pods", None)
+    DEPLOYMENT = ("/apis/apps/v1", "deployments", None)
+    API_SERVICE = ("/apis/apiregistration.k8s.io/v1", "apiservices", None, False)
 
-    def __init__(self, root: str, plural: str, selector: str | None) -> None:
-        self.root, self.plural, self.selector = root, plural, selector
+    def __init__(self, root: str, plural: str, selector: str | None, namespaced: bool = True) -> None:
+        self.root, self.plural, self.selector, self.namespaced = root, plural, selector, namespaced
 
 
 class ClusterError(Exception):
@@ -61,37 +65,46 @@ class Invalid(ClusterError):
     """The object or patch is refused as it is (422); sending it again cannot help."""
 
 
+class Expired(ClusterError):
+    """The pages of a LIST took so long that the rest of them is gone (410); it has to begin again."""
+
+
 class Unavailable(ClusterError):
     """No answer, 429 or 5xx: it can pass."""
+
+
+class NotAllowed(Unavailable):
+    """This process may not write at the moment, and nothing was sent."""
 
 
 class Cluster:
     """One namespace of one API server."""
 
-    def __init__(self, client: ApiClient, namespace: str) -> None:
+    def __init__(self, client: ApiClient, namespace: str, may_write: Callable[[], bool]) -> None:
         self._client = client
         self.namespace = namespace
+        self._may_write = may_write
         self._writes = asyncio.Semaphore(WRITES_IN_FLIGHT)
 
     @classmethod
-    async def connect(cls, namespace: str) -> Cluster:
-        """By the file that KUBECONFIG names, else as a pod of the cluster."""
+    async def connect(cls, namespace: str, may_write: Callable[[], bool] = lambda: True) -> Cluster:
+        """By the file that KUBECONFIG names, else as a pod of the cluster. `may_write` is asked before each write."""
         settings = Configuration()
         if path := os.environ.get("KUBECONFIG"):
             await config.load_kube_config(config_file=path, client_configuration=settings)
         else:
             config.load_incluster_config(client_configuration=settings)
-        return cls(ApiClient(configuration=settings), namespace)
+        return cls(ApiClient(configuration=settings), namespace, may_write)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
-    async def pages(self, kind: Kind) -> AsyncIterator[tuple[list[dict[str, Any]], int]]:
+    async def pages(self, kind: Kind, selector: str = "") -> AsyncIterator[tuple[list[dict[str, Any]], int]]:
         """Every object of the kind in pages, each with the version at which the LIST was made."""
         token = ""
         while True:
-            query = {"limit": str(PAGE), "continue": token, "labelSelector": kind.selector or ""}
+            query = {"limit": str(PAGE), "continue": token, "labelSelector": selector or kind.selector or ""}
             answer = await self._call("GET", self._path(kind), query=query)
             yield answer.get("items") or [], int(answer["metadata"].get("resourceVersion") or 0)
             token = answer["metadata"].get("continue") or ""
@@ -108,6 +121,10 @@ class Cluster:
     async def create(self, kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
         """Raises AlreadyExists, Invalid, Unavailable."""
         return await self._write("POST", self._path(kind), body)
+
+    async def replace(self, kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The whole object under the resourceVersion in the body. Raises Conflict, NotFound, Invalid, Unavailable."""
+        return await self._write("PUT", self._path(kind, body["metadata"]["name"]), body)
 
     async def replace_status(self, kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
         """The whole status under the resourceVersion in the body. Raises Conflict, NotFound, Invalid, Unavailable."""
@@ -136,13 +153,16 @@ class Cluster:
             return None
 
     def _path(self, kind: Kind, name: str = "", subresource: str = "") -> str:
-        parts = (kind.root, "namespaces", self.namespace, kind.plural, name, subresource)
+        place = ("namespaces", self.namespace) if kind.namespaced else ()
+        parts = (kind.root, *place, kind.plural, name, subresource)
         return "/".join(part for part in parts if part)
 
     async def _write(
         self, method: str, path: str, body: Mapping[str, Any], *, content: str = "application/json"
     ) -> dict[str, Any]:
         async with self._writes:
+            if not self._may_write():
+                raise NotAllowed(0, f"{method} {path}: the Lease of this operator is over")
             query = {} if method == "DELETE" else {"fieldManager": OPERATOR_MANAGER}
             return await self._call(method, path, body=body, query=query, content=content)
 
@@ -185,6 +205,8 @@ def _refusal(method: str, path: str, status: int, text: bytes, retry_after: str 
         return NotFound(status, message)
     if status == 409:
         return AlreadyExists(status, message) if method == "POST" else Conflict(status, message)
+    if status == 410:
+        return Expired(status, message)
     if status == 422:
         return Invalid(status, message)
     if status == 429 or status >= 500:
