@@ -18,6 +18,8 @@ PROGRAMS: Mapping[str, str] = {
     "media-api": "media_api.settings:ApiSettings",
     "media-operator": "media_operator.settings:OperatorSettings",
     "media-worker": "media_worker.settings:WorkerSettings",
+    "media-metrics": "media_operator.external_metrics.settings:ExternalMetricsSettings",
+    "media-uninstall": "media_operator.uninstall:UninstallSettings",
 }
 
 
