@@ -1,6 +1,7 @@
 """Checks the CRDs: those in crds/ are well-formed, and every copy a chart carries is the same file.
 
-`--write` makes the chart's copies anew.
+`--write` makes the chart's copies anew. They are not in the chart's crds/: Helm would install those by itself, once,
+and never renew them. A template of the chart reads them from files/crds/ instead.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "crds"
 CHARTS = ROOT / "charts"
+COPIES = Path("files/crds")
 
 
 def malformed(source: Path) -> str | None:
@@ -30,7 +32,7 @@ def malformed(source: Path) -> str | None:
 
 def differing(chart: Path, sources: list[Path]) -> list[str]:
     """How the copies in one chart differ from the sources."""
-    copies = chart / "crds"
+    copies = chart / COPIES
     expected = {source.name: source.read_bytes() for source in sources}
     present = {copy.name: copy.read_bytes() for copy in copies.glob("*.yaml")}
     return [
@@ -42,8 +44,8 @@ def differing(chart: Path, sources: list[Path]) -> list[str]:
 
 def write(chart: Path, sources: list[Path]) -> None:
     """Make the chart's copies anew."""
-    copies = chart / "crds"
-    copies.mkdir(exist_ok=True)
+    copies = chart / COPIES
+    copies.mkdir(parents=True, exist_ok=True)
     for old in copies.glob("*.yaml"):
         old.unlink()
     for source in sources:
