@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 FILES ?=
 
-.PHONY: help setup demo test check bench readme lock clean
+.PHONY: help setup demo test check images e2e bench readme lock clean
 
 help:  ## what can be asked for
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 setup: $(VENV)/.ready  ## install everything, hash-checked, into .venv
 
@@ -36,8 +36,15 @@ check: setup  ## style, types, import rule, CRDs, lock file
 	$(BIN)/mypy scripts
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/crd_copies.py
+	$(BIN)/python scripts/chart_readme.py --check
 	$(BIN)/python scripts/top_folders.py
 	$(BIN)/python scripts/lock_in_step.py
+
+images: setup  ## the images, by docker or buildah, and their sizes
+	$(BIN)/python -m media_devcluster.images
+
+e2e: setup  ## the tests that need a real cluster: one is built and started, the chart installed (root, Go; E2E="-k fence")
+	scripts/e2e $(E2E)
 
 bench: setup  ## how many assets a second the whole stack settles
 	$(BIN)/python tests/perf/bench.py

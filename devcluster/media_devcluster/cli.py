@@ -62,6 +62,7 @@ def main() -> None:
     default=ClusterKind.EMBEDDED.value,
     show_default=True,
     help="embedded: a small Kubernetes API is started too, and worker Jobs are processes. "
+    "local: a real one-node Kubernetes on this machine, with the chart on it (Linux, root, Go). "
     "existing: the cluster that --kubeconfig names.",
 )
 @click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="existing: its kubeconfig.")
@@ -72,6 +73,7 @@ def main() -> None:
 @click.option("--bucket", default=BUCKET, show_default=True, help="existing: a bucket that is there.")
 @click.option("--worker-image", help="existing: image of the worker Jobs.")
 @click.option("--api-port", type=click.IntRange(1, 65535), help="Port of the REST API (default: a free one).")
+@click.option("--bare", is_flag=True, help="local: only the cluster with the images on it; nothing is installed.")
 @click.option("--foreground", is_flag=True, help="Stay, and stop everything at Ctrl-C.")
 @data_dir
 @as_json
@@ -85,11 +87,15 @@ def up(
     bucket: str,
     worker_image: str | None,
     api_port: int | None,
+    bare: bool,
     foreground: bool,
     data_dir: Path,
     as_json: bool,
 ) -> None:
     """Start the stack and leave it running. Where it runs already, say where it is.
+
+    With --cluster local, Kubernetes is built from source the first time (a quarter of an hour on two cores) and kept
+    in ~/.cache/media-dev; the node lives in namespaces of its own and leaves nothing behind.
 
     With --cluster existing, the CRDs, a Secret with the S3 keys (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of your
     environment), the workers' account and a pool are applied to that cluster; operator and API run on this machine
@@ -98,6 +104,7 @@ def up(
     \b
     media-dev up
     media-dev up --json | jq -r .api_url
+    media-dev up --cluster local
     media-dev up --cluster existing --kubeconfig ~/.kube/staging --context staging \\
       --database-url postgresql://media@db/media --s3-endpoint https://s3.example.org \\
       --bucket media --worker-image registry.example.org/media-worker:1.0
@@ -107,6 +114,10 @@ def up(
     else:
         _refuse_unused(kubeconfig, context, database_url, s3_endpoint, worker_image)
         store = None
+    if bare and cluster != ClusterKind.LOCAL:
+        raise click.UsageError("--bare: only with --cluster local.")
+    if api_port and cluster == ClusterKind.LOCAL:
+        raise click.UsageError("--api-port: not with --cluster local, where the API has a port of the node.")
     plan = Plan(
         folder=data_dir,
         cluster=ClusterKind(cluster),
@@ -118,6 +129,7 @@ def up(
         bucket=bucket,
         worker_image=worker_image,
         api_port=api_port,
+        bare=bare,
     )
     _exit(commands.up(plan, as_json, foreground))
 

@@ -21,7 +21,10 @@ from media_devcluster import token, view
 from media_devcluster.carrying import Carried, carry_all
 from media_devcluster.client import PREFIX, Client
 from media_devcluster.demo import Shown, show
-from media_devcluster.folder import LOGS, discard
+from media_devcluster.folder import CLUSTER, LOGS, discard
+from media_devcluster.local.cluster import clean
+from media_devcluster.local.layout import Layout
+from media_devcluster.local.stack import LocalStack
 from media_devcluster.processes import StartFailed
 from media_devcluster.stack import Plan, Stack
 from media_devcluster.state import ClusterKind, Part, State, stop_in_order
@@ -42,7 +45,8 @@ async def up(plan: Plan, as_json: bool, foreground: bool) -> int:
         view.note("It runs already.")
         _say_where(state, plan.folder, as_json)
         return 0
-    stack = Stack(plan, view.Steps().tell)
+    tell = view.Steps().tell
+    stack = LocalStack(plan, tell) if plan.cluster is ClusterKind.LOCAL else Stack(plan, tell)
     try:
         await stack.start()
     except StartFailed as error:
@@ -58,7 +62,7 @@ async def up(plan: Plan, as_json: bool, foreground: bool) -> int:
     return 0
 
 
-async def _watch(stack: Stack) -> NoReturn:
+async def _watch(stack: Stack | LocalStack) -> NoReturn:
     """Stay; say when a part ends by itself."""
     said: set[Part] = set()
     while True:
@@ -110,6 +114,8 @@ async def down(folder: Path) -> int:
     children = state.children()
     for part in await stop_in_order(children):
         view.note(f"{part} did not stop when asked and was killed.")
+    if state.cluster is ClusterKind.LOCAL:
+        await asyncio.to_thread(clean, Layout(folder / CLUSTER))
     await asyncio.to_thread(discard, folder)
     view.note(f"Stopped {', '.join(children) or 'nothing: it had ended already'}. Logs: {folder / 'logs'}")
     if state.cluster is ClusterKind.EXISTING:

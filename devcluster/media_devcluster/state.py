@@ -39,6 +39,7 @@ class ClusterKind(StrEnum):
     """Where the objects and the worker Jobs are."""
 
     EMBEDDED = "embedded"
+    LOCAL = "local"
     EXISTING = "existing"
 
 
