@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 
 from media_devcluster.embedded.cluster import EmbeddedCluster
+from media_devcluster.local.stack import RELEASE, LocalStack
+from media_devcluster.stack import Plan
+from media_devcluster.state import ClusterKind
+from support.site import Site
 
 hypothesis.settings.register_profile("gate", derandomize=True)
 hypothesis.settings.register_profile("wide", max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 """The gate tries the same examples every time; HYPOTHESIS_PROFILE=wide looks for new ones."""
+
+NODE = Path("/var/tmp/media-e2e")
+VALUES: Mapping[str, Any] = {
+    "pool": {
+        "idleSeconds": 10,
+        "concurrency": 1,
+        "template": {
+            "resources": {
+                "worker": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}},
+                "decoder": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "2Gi"}},
+            }
+        },
+    },
+    "autoscaling": {"maxReplicas": 3, "targetBacklogSeconds": 5, "scaleDownStabilizationSeconds": 15},
+}
+"""Of the installed chart: as by default, but for requests that let three workers onto two cores, and for waiting
+times that a test would spend waiting."""
 
 CRDS = sorted((Path(__file__).parents[1] / "crds").glob("*.yaml"))
 
@@ -26,6 +48,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="run tests/protocol against this cluster instead of an embedded one",
     )
+    parser.addoption(
+        "--cluster",
+        choices=[ClusterKind.LOCAL.value],
+        default=None,
+        help="the real cluster of the tests that need one; it is made, and the chart installed on it",
+    )
+    parser.addoption("--keep-cluster", action="store_true", help="leave it running, and use it again the next time")
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +62,20 @@ async def embedded_cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIte
     """One embedded cluster for all tests that do not disturb it."""
     async with EmbeddedCluster(CRDS, tmp_path_factory.mktemp("embedded")) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
+    """The chart, installed on a real cluster, for all tests of the session."""
+    if request.config.getoption("--cluster") is None:
+        pytest.fail("a real cluster is needed: --cluster local")
+    plan = Plan(NODE, cluster=ClusterKind.LOCAL, namespace="media", values=VALUES)
+    stack = LocalStack(plan, print)
+    if not await stack.attach():
+        await stack.start()
+    try:
+        async with Site.reached(stack.state, RELEASE, stack.binaries["helm"], stack.cluster, stack.values) as site:
+            yield site
+    finally:
+        if not request.config.getoption("--keep-cluster"):
+            await stack.stop()
