@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FILES ?=
+COMPILE := uv pip compile --generate-hashes --universal --python-version 3.11 --no-header
 
 .PHONY: help setup demo test check images e2e bench readme lock clean
 
@@ -53,8 +54,10 @@ readme: setup  ## write the settings tables of the README anew
 	$(BIN)/python scripts/settings_table.py
 
 lock:  ## resolve the dependencies anew, with hashes (needs uv)
-	uv pip compile --generate-hashes --universal --python-version 3.11 --extra dev pyproject.toml \
-	  -o requirements/dev.lock --no-header
+	$(COMPILE) --extra dev pyproject.toml -o requirements/dev.lock
+	$(COMPILE) -c requirements/dev.lock --extra api --extra operator pyproject.toml -o requirements/api.lock
+	$(COMPILE) -c requirements/dev.lock --extra worker pyproject.toml -o requirements/worker.lock
+	echo 'hatchling>=1.27' | $(COMPILE) -c requirements/dev.lock - -o requirements/build.lock
 
 clean:  ## remove what tests and tools left behind; .venv stays
 	rm -rf build dist demo .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -6,6 +6,7 @@ broke or never reached the API server.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import signal
@@ -33,6 +34,12 @@ log = structlog.get_logger()
 
 def main() -> None:
     """Run the worker until its work is done."""
+    parser = argparse.ArgumentParser(
+        prog="media-worker",
+        description="Processes the assets that are bound to its Job. Configured by environment variables, which the "
+        "operator writes into the Job; see the table in the README.",
+    )
+    parser.parse_args()
     sys.exit(asyncio.run(run()))
 
 
