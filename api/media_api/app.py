@@ -18,7 +18,7 @@ from media_api.metrics import Metrics
 from media_api.middleware import MIDDLEWARES, with_headers
 from media_api.ports import PORTS, Ports
 from media_api.routes import assets, operations, playback, serving, uploads
-from media_api.routes.operations import STOPPING
+from media_api.routes.operations import STOPPING, WHOLE
 from media_api.settings import ApiSettings
 from media_api.storage import Storage
 
@@ -30,7 +30,7 @@ def build_app(ports: Ports) -> web.Application:
     """The application on these ports."""
     app = web.Application(middlewares=MIDDLEWARES, client_max_size=ports.settings.max_request_bytes)
     app[PORTS] = ports
-    app[STOPPING] = asyncio.Event()
+    app[STOPPING], app[WHOLE] = asyncio.Event(), asyncio.Event()
     for endpoint in ENDPOINTS:
         for method in endpoint.methods:
             app.router.add_route(method, endpoint.path, endpoint.handler)

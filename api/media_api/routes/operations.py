@@ -15,6 +15,8 @@ from media_api.routing import Endpoint
 from media_api.storage import StorageUnavailable
 
 STOPPING = web.AppKey("stopping", asyncio.Event)
+WHOLE = web.AppKey("whole", asyncio.Event)
+"""Set once PostgreSQL and object storage have both answered."""
 
 
 async def healthz(_request: web.Request) -> web.Response:
@@ -23,17 +25,31 @@ async def healthz(_request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """Whether requests should come here. Without Kubernetes uploads are still accepted: degraded, but ready."""
+    """Whether requests should come here.
+
+    Not before everything has been there once, so that a rollout with wrong settings stops. After that a dependency
+    that is away is away for every replica: were they all unready, nobody would get the 503 that says when to come
+    back, nor what can be answered without it. Without Kubernetes uploads are still accepted.
+    """
     ports = request.app[PORTS]
     postgresql, s3, kubernetes = await asyncio.gather(
         _tried(ports.ledger.ping()), _tried(ports.storage.ping()), _tried(ports.cluster.ping())
     )
     checks = {"postgresql": postgresql, "s3": s3, "kubernetes": kubernetes}
     missing = [name for name in ("postgresql", "s3") if checks[name] != "ok"]
-    stopping = request.app[STOPPING].is_set()
-    status = "stopping" if stopping else "unready" if missing else "degraded" if kubernetes != "ok" else "ready"
+    if not missing:
+        request.app[WHOLE].set()
+    status, code = _readiness(request.app, whole_now=not missing and kubernetes == "ok")
     body = {"status": status, "missing": missing, "checks": checks}
-    return web.json_response(body, status=503 if missing or stopping else 200, headers={"Cache-Control": "no-store"})
+    return web.json_response(body, status=code, headers={"Cache-Control": "no-store"})
+
+
+def _readiness(app: web.Application, *, whole_now: bool) -> tuple[str, int]:
+    if app[STOPPING].is_set():
+        return "stopping", 503
+    if not app[WHOLE].is_set():
+        return "unready", 503
+    return ("ready", 200) if whole_now else ("degraded", 200)
 
 
 async def metrics(request: web.Request) -> web.Response:
@@ -56,7 +72,10 @@ ENDPOINTS = (
         readyz,
         "Whether everything it needs is there",
         "operations",
-        answers={200: ("It is, or only Kubernetes is missing.", None), 503: ("`missing` says what is not.", None)},
+        answers={
+            200: ("It is; or it was once, and `degraded` says that something is away.", None),
+            503: ("It never was, and `missing` says what is not; or it is stopping.", None),
+        },
     ),
     Endpoint("/metrics", metrics, "Metrics for Prometheus", "operations", answers={200: ("Text format.", None)}),
 )
