@@ -102,10 +102,11 @@ async def test_a_namespace_whose_assets_were_deleted_goes_at_once_while_its_oper
     """In this order (docs/operations.md): the operator's rights go with the namespace, before the assets do."""
     asset_ids = [await second.upload(SAMPLES / name) for name in ("sunset.jpg", "coffee.png")]
     await second.completed(*asset_ids)
+    assert len(await site.stored(asset_ids[0], bucket="second")) == 3
 
     await second.kubectl("delete", "mediaassets", "--all", "--timeout=60s")
     for asset_id in asset_ids:
-        assert await second.stored(asset_id) == []
+        assert await site.stored(asset_id, bucket="second") == []
 
     await site.helm.uninstall(SECOND, SECOND)
     began = time.monotonic()

@@ -9,7 +9,6 @@ import asyncio
 import base64
 import json
 import os
-import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -165,12 +164,12 @@ class Site:
         keys = await self.secret(f"{self.release}-s3")
         return S3(self.state.s3_endpoint, self.state.bucket, keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"])
 
-    async def stored(self, part_of_key: str) -> list[str]:
-        """Keys in the bucket that contain that."""
+    async def stored(self, part_of_key: str, bucket: str = "") -> list[str]:
+        """Keys in the bucket (that of the service, where none is named) that contain that."""
         store = await self.store()
 
         def listed() -> list[str]:
-            pages = store.client().get_paginator("list_objects_v2").paginate(Bucket=store.bucket)
+            pages = store.client().get_paginator("list_objects_v2").paginate(Bucket=bucket or store.bucket)
             return [item["Key"] for page in pages for item in page.get("Contents") or ()]
 
         return [key for key in await asyncio.to_thread(listed) if part_of_key in key]
@@ -215,17 +214,6 @@ class Site:
         identity = next(s["containerID"] for s in statuses if s["name"] == container).rpartition("/")[2]
         found = [process for process in self.node.processes() if identity in _cgroups(process.pid)]
         return sorted(found, key=lambda process: process.create_time())
-
-    @asynccontextmanager
-    async def paused(self, *processes: psutil.Process) -> AsyncIterator[None]:
-        """They stand still until the end of the block."""
-        for process in processes:
-            process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for process in processes:
-                process.send_signal(signal.SIGCONT)
 
     # -- explaining --
 
