@@ -16,8 +16,10 @@ from media_devcluster.stack import Plan
 from media_devcluster.state import ClusterKind
 from support.site import Site
 
-hypothesis.settings.register_profile("gate", derandomize=True)
-hypothesis.settings.register_profile("wide", max_examples=1000)
+UNTIMED = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+"""How fast examples come says something of the machine: the first text of a fresh checkout builds Unicode's tables."""
+hypothesis.settings.register_profile("gate", derandomize=True, **UNTIMED)
+hypothesis.settings.register_profile("wide", max_examples=1000, **UNTIMED)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 """The gate tries the same examples every time; HYPOTHESIS_PROFILE=wide looks for new ones."""
 

@@ -44,7 +44,7 @@ class OperatorSettings(DatabaseSettings, StorageSettings):
         alias="MEDIA_LEASE_SECONDS",
         description="How long the Lease of an operator that died keeps the others waiting.",
         ge=2,
-        le=60,
+        le=120,
         examples=["10"],
     )
     pod_name: str | None = Field(

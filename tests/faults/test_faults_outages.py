@@ -18,7 +18,7 @@ from support.s3_faults import gets, puts
 from support.service import JOBS, OWN, Service
 
 Picture = Callable[..., bytes]
-PAUSE_SECONDS = 25.0
+PAUSE_SECONDS = 40.0
 """Longer than any watch a paused operator could still believe in, and shorter than the Lease it has to itself."""
 
 
@@ -110,7 +110,7 @@ async def test_an_operator_that_was_paused_wakes_with_old_state_and_changes_noth
     service: Service, picture: Picture
 ) -> None:
     """Its Lease has another name and outlasts the pause, so that only the fences keep it from doing harm."""
-    paused = await service.operator_process(MEDIA_LEASE_NAME="paused", MEDIA_LEASE_SECONDS="60")
+    paused = await service.operator_process(MEDIA_LEASE_NAME="paused", MEDIA_LEASE_SECONDS="100")
     before = await service.upload(picture())
     await completed_once(service, before)
     waiting = [await service.upload(picture(seed=seed)) for seed in range(2, 5)]
