@@ -169,6 +169,7 @@ async def ready_again(site: Site, seconds: float = 90.0) -> None:
     async def so() -> bool:
         try:
             pods = (await site.kube.get(path))["items"]
+            await site.pool()  # an API server that has just started knows its own kinds sooner than ours
         except Refused:
             return False
         alive = [pod for pod in pods if pod["status"]["phase"] in ("Pending", "Running")]
