@@ -53,7 +53,7 @@ def kubeconfig(request: pytest.FixtureRequest) -> Path:
     """The real API server."""
     given: Path | None = request.config.getoption("--chart-kubeconfig")
     if given is None:
-        pytest.skip("needs a real API server: --chart-kubeconfig")
+        pytest.fail("needs a real API server: --chart-kubeconfig")
     return given
 
 
