@@ -26,8 +26,7 @@ import jwt
 from pydantic import Field, SecretStr, model_validator
 from yarl import URL
 
-from media_core.names import CONFIGURATION_EXIT_CODE
-from media_core.settings import ServiceSettings, SettingsInvalid, load
+from media_core.settings import ServiceSettings, load_or_exit
 
 OWNER = "media-selftest"
 WIDTH, HEIGHT = 320, 240
@@ -286,11 +285,9 @@ def main() -> None:
         "configured by environment variables: MEDIA_SELFTEST_URL, and MEDIA_SELFTEST_TOKEN or MEDIA_JWT_SECRET.",
     )
     parser.parse_args()
+    settings = load_or_exit(SelftestSettings)
     try:
-        asyncio.run(run(load(SelftestSettings), lambda line: print(json.dumps(line), flush=True)))
-    except SettingsInvalid as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(CONFIGURATION_EXIT_CODE) from None
+        asyncio.run(run(settings, lambda line: print(json.dumps(line), flush=True)))
     except SelftestFailed as error:
         print(error, file=sys.stderr)
         raise SystemExit(1) from None

@@ -6,6 +6,7 @@ the row in the README's table, and its first example is what a right value looks
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,7 +15,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from media_core.names import CONFIGURATION_EXIT_CODE
+
 _POSTGRESQL = ("postgresql://", "postgresql+asyncpg://", "postgres://")
+DNS_LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 LOG_LEVELS = "^(debug|info|warning|error)$"
 
 
@@ -31,7 +35,7 @@ class ServiceSettings(BaseSettings):
         "media",
         alias="MEDIA_NAMESPACE",
         description="Kubernetes namespace of the assets, pools and worker Jobs.",
-        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        pattern=DNS_LABEL,
         examples=["media"],
     )
     log_level: str = Field(
@@ -106,6 +110,15 @@ def load(cls: type[S]) -> S:
         return cls()
     except ValidationError as error:
         raise SettingsInvalid("\n".join(_sentence(cls, found) for found in error.errors())) from None
+
+
+def load_or_exit(cls: type[S]) -> S:
+    """The settings of a program that begins; where one is wrong, its sentence on stderr and the end with code 78."""
+    try:
+        return load(cls)
+    except SettingsInvalid as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(CONFIGURATION_EXIT_CODE) from None
 
 
 @dataclass(frozen=True, slots=True)

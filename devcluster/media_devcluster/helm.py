@@ -64,3 +64,16 @@ class Helm:
             lines = tuple(err.decode(errors="replace").strip().splitlines()[-12:])
             raise StartFailed(NAME, f"{arguments[0]} failed: {lines[-1] if lines else process.returncode}", lines)
         return out.decode(errors="replace")
+
+
+def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Values over values, key by key, as Helm puts them over each other."""
+    found: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            known = found.get(key)
+            if isinstance(known, Mapping) and isinstance(value, Mapping):
+                found[key] = merged(known, value)
+            else:
+                found[key] = value
+    return found

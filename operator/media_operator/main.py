@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -24,8 +23,7 @@ from media_core import logs
 from media_core.asset import MediaAsset
 from media_core.lease import Term
 from media_core.manifests import WorkerImage
-from media_core.names import CONFIGURATION_EXIT_CODE
-from media_core.settings import SettingsInvalid, load
+from media_core.settings import load_or_exit
 from media_operator.adapters.cluster import Cluster, ClusterError, Kind
 from media_operator.adapters.objectstore import ObjectStore
 from media_operator.events import Events
@@ -62,11 +60,7 @@ def main() -> None:
         "see the table in the README.",
     )
     parser.parse_args()
-    try:
-        settings = load(OperatorSettings)
-    except SettingsInvalid as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(CONFIGURATION_EXIT_CODE) from None
+    settings = load_or_exit(OperatorSettings)
     logs.configure(settings.log_level, component="operator")
     raise SystemExit(asyncio.run(operate(settings)))
 

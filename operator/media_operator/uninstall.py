@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, ParamSpec, TypeVar
@@ -19,8 +18,8 @@ import structlog
 from pydantic import Field
 
 from media_core import logs
-from media_core.names import CONFIGURATION_EXIT_CODE, PURGE_FINALIZER
-from media_core.settings import ServiceSettings, SettingsInvalid, load
+from media_core.names import PURGE_FINALIZER
+from media_core.settings import DNS_LABEL, ServiceSettings, load_or_exit
 from media_operator.adapters.cluster import Cluster, ClusterError, Conflict, Expired, Kind, NotFound, Unavailable
 
 log = structlog.get_logger()
@@ -40,7 +39,7 @@ class UninstallSettings(ServiceSettings):
     operator_namespace: str = Field(
         alias="MEDIA_OPERATOR_NAMESPACE",
         description="Kubernetes namespace of the operator.",
-        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        pattern=DNS_LABEL,
         examples=["media"],
     )
     operator_deployment: str = Field(
@@ -72,11 +71,7 @@ def main() -> None:
         "all of it can be deleted. Media, rows and assets stay. Configured by environment variables.",
     )
     parser.parse_args()
-    try:
-        settings = load(UninstallSettings)
-    except SettingsInvalid as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(CONFIGURATION_EXIT_CODE) from None
+    settings = load_or_exit(UninstallSettings)
     logs.configure(settings.log_level, component="uninstall")
     raise SystemExit(asyncio.run(uninstall(settings)))
 

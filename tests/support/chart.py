@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from media_devcluster.helm import merged
+
 Object = dict[str, Any]
 CHART = Path(__file__).parents[2] / "charts" / "media"
 RELEASE, NAMESPACE = "media", "media"
@@ -24,17 +26,6 @@ OWN: Object = {
 """The least that has to be said: PostgreSQL, S3 and token keys of one's own. All else is a default."""
 
 EMBEDDED: Object = {"postgresql": {"embedded": {"enabled": True}}, "s3": {"embedded": {"enabled": True}}}
-
-
-def merged(*layers: Mapping[str, Any]) -> Object:
-    """Values over values, as Helm puts them over each other."""
-    found: Object = {}
-    for layer in layers:
-        for key, value in layer.items():
-            known = found.get(key)
-            both = isinstance(known, dict) and isinstance(value, Mapping)
-            found[key] = merged(known, value) if both else value
-    return found
 
 
 PLACED: Object = {

@@ -24,8 +24,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from media_core import logs
-from media_core.names import CONFIGURATION_EXIT_CODE
-from media_core.settings import DatabaseSettings, SettingsInvalid, load
+from media_core.settings import DatabaseSettings, load_or_exit
 
 log = structlog.get_logger()
 
@@ -52,11 +51,7 @@ def main() -> None:
         "--wait", type=float, default=60.0, metavar="SECONDS", help="how long to wait for the database (default: 60)"
     )
     given = parser.parse_args()
-    try:
-        settings = load(DatabaseSettings)
-    except SettingsInvalid as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(CONFIGURATION_EXIT_CODE) from None
+    settings = load_or_exit(DatabaseSettings)
     logs.configure(settings.log_level, component="migrate")
     url = settings.database_url.get_secret_value()
     try:

@@ -10,13 +10,12 @@ import base64
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 from media_devcluster import checkout
 from media_devcluster.folder import CLUSTER, claimed, discard
-from media_devcluster.helm import Helm
+from media_devcluster.helm import Helm, merged
 from media_devcluster.images import Image, build_images
 from media_devcluster.kube import Kube
 from media_devcluster.local.binaries import build, cache_folder
@@ -44,15 +43,6 @@ class LocalStack:
         self.values: dict[str, Any] = {}
         self._folder = plan.folder.resolve()
         self._tell = tell
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     async def start(self) -> None:
         """Build what is not in the cache, start the node, install the chart unless the plan is a bare one."""
@@ -167,16 +157,6 @@ def values(images: list[Image], bucket: str) -> dict[str, Any]:
             },
         },
     }
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, `over` counting where they differ, key by key as Helm merges values."""
-    found = dict(base)
-    for key, value in over.items():
-        known = found.get(key)
-        both = isinstance(known, Mapping) and isinstance(value, Mapping)
-        found[key] = merged(known, value) if both else value  # type: ignore[arg-type]
-    return found
 
 
 def _object(kind: str, name: str) -> dict[str, Any]:

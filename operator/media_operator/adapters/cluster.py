@@ -77,6 +77,19 @@ class NotAllowed(Unavailable):
     """This process may not write at the moment, and nothing was sent."""
 
 
+async def client_of(environment: Mapping[str, str]) -> ApiClient:
+    """A client by the file that KUBECONFIG names, else as a pod of the cluster. Raises Unavailable."""
+    settings = Configuration()
+    try:
+        if path := environment.get("KUBECONFIG"):
+            await config.load_kube_config(config_file=path, client_configuration=settings, persist_config=False)
+        else:
+            config.load_incluster_config(client_configuration=settings)
+    except config.ConfigException as error:
+        raise Unavailable(0, f"no way to the API server: {error}") from error
+    return ApiClient(configuration=settings)
+
+
 class Cluster:
     """One namespace of one API server."""
 
@@ -89,12 +102,7 @@ class Cluster:
     @classmethod
     async def connect(cls, namespace: str, may_write: Callable[[], bool] = lambda: True) -> Cluster:
         """By the file that KUBECONFIG names, else as a pod of the cluster. `may_write` is asked before each write."""
-        settings = Configuration()
-        if path := os.environ.get("KUBECONFIG"):
-            await config.load_kube_config(config_file=path, client_configuration=settings)
-        else:
-            config.load_incluster_config(client_configuration=settings)
-        return cls(ApiClient(configuration=settings), namespace, may_write)
+        return cls(await client_of(os.environ), namespace, may_write)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -192,10 +200,11 @@ class Cluster:
         if answer.status < 300:
             parsed: dict[str, Any] = json.loads(text)
             return parsed
-        raise _refusal(method, path, answer.status, text, answer.headers.get("Retry-After"))
+        raise refusal(method, path, answer.status, text, answer.headers.get("Retry-After"))
 
 
-def _refusal(method: str, path: str, status: int, text: bytes, retry_after: str | None) -> ClusterError:
+def refusal(method: str, path: str, status: int, text: bytes, retry_after: str | None) -> ClusterError:
+    """What the API server's answer means, with its own words."""
     try:
         told = json.loads(text).get("message", "")
     except (ValueError, AttributeError):

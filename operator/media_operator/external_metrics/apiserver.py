@@ -12,11 +12,9 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import aiohttp
-from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import ConfigException
+from kubernetes.aio.client import ApiClient
 
-from media_operator.adapters.cluster import AlreadyExists, ClusterError, Conflict, NotFound, Unavailable
+from media_operator.adapters.cluster import ClusterError, Unavailable, client_of, refusal
 from media_operator.external_metrics.authorization import Access, NoVerdict, Verdict
 from media_operator.external_metrics.identity import User
 
@@ -38,15 +36,7 @@ class ApiServer:
     @classmethod
     async def connect(cls, environment: Mapping[str, str] = os.environ) -> ApiServer:
         """By the file that KUBECONFIG names, else as a pod of the cluster."""
-        settings = Configuration()
-        try:
-            if path := environment.get("KUBECONFIG"):
-                await config.load_kube_config(config_file=path, client_configuration=settings, persist_config=False)
-            else:
-                config.load_incluster_config(client_configuration=settings)
-        except ConfigException as error:
-            raise Unavailable(0, f"no way to the API server: {error}") from error
-        client = ApiClient(configuration=settings)
+        client = await client_of(environment)
         client.user_agent = MANAGER
         return cls(client)
 
@@ -79,7 +69,7 @@ class ApiServer:
             async with asyncio.timeout(CALL_SECONDS):
                 response = await self._request("GET", path, None, query, limits)
             if response.status != 200:
-                raise _refusal("WATCH", path, response.status, await response.text())
+                raise refusal("WATCH", path, response.status, await response.read(), None)
             async for line in response.content:
                 event = json.loads(line)
                 if event["type"] == "ERROR":
@@ -129,11 +119,11 @@ class ApiServer:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 response = await self._request(method, path, body, query, limits, content, accept)
-                text = await response.text()
+                text = await response.read()
         except (TimeoutError, OSError, aiohttp.ClientError) as error:
             raise Unavailable(0, f"{method} {path}: {type(error).__name__}: {error}") from error
         if response.status >= 300:
-            raise _refusal(method, path, response.status, text)
+            raise refusal(method, path, response.status, text, None)
         parsed: Object = json.loads(text)
         return parsed
 
@@ -157,16 +147,3 @@ class ApiServer:
         answer = await self._client.call_api(*request[:3], body, None, _request_timeout=limits)
         response: aiohttp.ClientResponse = answer.response
         return response
-
-
-def _refusal(method: str, path: str, status: int, text: str) -> ClusterError:
-    try:
-        told = json.loads(text)["message"]
-    except (ValueError, KeyError, TypeError):
-        told = text[:200]
-    message = f"{method} {path}: {status}: {told}"
-    if status == 404:
-        return NotFound(status, message)
-    if status == 409:
-        return AlreadyExists(status, message) if method == "POST" else Conflict(status, message)
-    return Unavailable(status, message) if status == 429 or status >= 500 else ClusterError(status, message)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
-import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
@@ -23,7 +22,7 @@ from aiohttp import web
 
 from media_core import logs
 from media_core.names import CONFIGURATION_EXIT_CODE
-from media_core.settings import SettingsInvalid, load
+from media_core.settings import load_or_exit
 from media_operator.adapters.cluster import ClusterError
 from media_operator.external_metrics.apiserver import ApiServer
 from media_operator.external_metrics.authorization import Authorization
@@ -67,11 +66,7 @@ def main() -> None:
         "Configured by environment variables; see the table in the README.",
     )
     parser.parse_args()
-    try:
-        settings = load(ExternalMetricsSettings)
-    except SettingsInvalid as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(CONFIGURATION_EXIT_CODE) from None
+    settings = load_or_exit(ExternalMetricsSettings)
     logs.configure(settings.log_level, component="metrics")
     raise SystemExit(asyncio.run(serve(settings)))
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from media_core.settings import ServiceSettings
+from media_core.settings import DNS_LABEL, ServiceSettings
 
 _NAME = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
-_LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 
 
 class ExternalMetricsSettings(ServiceSettings):
@@ -40,14 +39,14 @@ class ExternalMetricsSettings(ServiceSettings):
         "media-metrics",
         alias="MEDIA_METRICS_SERVICE",
         description="Service by which the API server reaches this program; its certificate is made out to it.",
-        pattern=_LABEL,
+        pattern=DNS_LABEL,
         examples=["media-metrics"],
     )
     service_namespace: str = Field(
         "media",
         alias="MEDIA_METRICS_SERVICE_NAMESPACE",
         description="Namespace of that Service and of the Secret.",
-        pattern=_LABEL,
+        pattern=DNS_LABEL,
         examples=["media"],
     )
     secret: str = Field(
