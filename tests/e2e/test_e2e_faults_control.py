@@ -28,6 +28,7 @@ from support.held_work import (
     completed_once,
     held,
     one_at_a_time,
+    pods_run,
     ready_again,
     slow_picture,
     stopped,
@@ -191,6 +192,7 @@ async def test_without_the_api_server_uploads_are_confirmed_and_workers_hold_the
     await completed_once(site, work.asset_id, binding=work.binding)
     await site.completed(str(late.asset_id), whole)
     await completed_once(site, str(late.asset_id), whole)
+    await pods_run(site)
 
 
 async def _led_by_another(site: Site, leader: str) -> bool:

@@ -110,7 +110,7 @@ async def test_an_operator_that_was_paused_wakes_with_old_state_and_changes_noth
     service: Service, picture: Picture
 ) -> None:
     """Its Lease has another name and outlasts the pause, so that only the fences keep it from doing harm."""
-    paused = await service.operator_process(MEDIA_LEASE_NAME="paused", MEDIA_LEASE_SECONDS="100")
+    paused = await service.operator_process(MEDIA_LEASE_NAME="paused")
     before = await service.upload(picture())
     await completed_once(service, before)
     waiting = [await service.upload(picture(seed=seed)) for seed in range(2, 5)]
@@ -143,7 +143,7 @@ async def test_with_the_api_server_down_a_worker_holds_its_result_and_reports_it
     service: Service, slow_picture: bytes
 ) -> None:
     """The outage is shorter than the Lease, which survives it; test_faults_leaders.py has the longer one."""
-    operator = await service.operator_process(MEDIA_LEASE_SECONDS="60")
+    operator = await service.operator_process()
     asset_id = await service.upload(slow_picture, content_type="image/png")
     await service.working_on(asset_id)
 

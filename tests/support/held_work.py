@@ -180,6 +180,24 @@ async def ready_again(site: Site, seconds: float = 90.0) -> None:
     await site.quiet()
 
 
+async def pods_run(site: Site, seconds: float = 120.0) -> None:
+    """Until a new Job has run to its end.
+
+    An API server that was away is there again for the controllers, the scheduler and the kubelet only after a backoff
+    of their own, which grows to a minute (client-go: 0.8 s doubled up to 30 s, and as much again by chance).
+    """
+    name, image = "pods-run", (await site.component_pods("api"))[0]["spec"]["containers"][0]["image"]
+    await site.kubectl("create", "job", name, f"--image={image}", "--", "true", namespace="default")
+
+    async def over() -> bool:
+        return condition((await site.objects("job", name, namespace="default"))[0], "Complete").get("status") == "True"
+
+    try:
+        await eventually(over, seconds, pause=0.5)
+    finally:
+        await site.kubectl("delete", "job", name, "--wait=false", namespace="default")
+
+
 async def status_when(site: Site, asset_id: str, true: Any, seconds: float = 60.0) -> Object:
     """Its status as soon as that is true of it; a failure shows the last one."""
     return await _status_when(site, asset_id, true, seconds, pause=0.1)

@@ -474,6 +474,8 @@ async def running_service(
             **{key: value for key, value in os.environ.items() if key.startswith(("PATH", "COVERAGE_", "LANG"))},
             "KUBECONFIG": str(cluster.kubeconfig),
             "MEDIA_NAMESPACE": NAMESPACE,
+            # An operator in this process shares its loop with the whole test, and nobody would start it again here.
+            "MEDIA_LEASE_SECONDS": "100",
             "MEDIA_DATABASE_URL": gate.url(database_url),
             "S3_BUCKET_MEDIA": store.bucket,
             "AWS_REGION": "eu-west-1",
