@@ -20,6 +20,7 @@ TEMPLATE_LABEL: Final = f"{GROUP}/template-hash"
 ISOLATED_LABEL: Final = f"{GROUP}/isolated"
 
 PURGE_FINALIZER: Final = f"{GROUP}/purge"
+RIGHTS_FINALIZER: Final = f"{GROUP}/rights"
 RETRY_ANNOTATION: Final = f"{GROUP}/retry"
 
 API_MANAGER: Final = "media-api"

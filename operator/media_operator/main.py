@@ -34,6 +34,7 @@ from media_operator.ledger import Ledger
 from media_operator.mirror import Mirror
 from media_operator.probes import Health, probes
 from media_operator.reconciler import Reconciler
+from media_operator.rights import Rights
 from media_operator.scheduler import Scheduler
 from media_operator.settings import OperatorSettings
 from media_operator.workqueue import WorkQueue
@@ -116,6 +117,7 @@ class Operator:
             "mirroring": self.mirror.run(),
             "intake": self.intake.run(),
             "events": self.events.run(),
+            **self._rights(),
             **{f"looking-{number}": self.reconciler.run() for number in range(LOOKERS)},
         }
         try:
@@ -123,6 +125,10 @@ class Operator:
         finally:
             await self.leadership.release()
             await watching.stop()
+
+    def _rights(self) -> Mapping[str, Coroutine[Any, Any, None]]:
+        name = self.settings.rights_name
+        return {"rights": Rights(self.cluster, name).run()} if name else {}
 
     async def _serve(self, stack: AsyncExitStack) -> None:
         def health() -> Health:

@@ -47,6 +47,14 @@ class OperatorSettings(DatabaseSettings, StorageSettings):
         le=120,
         examples=["10"],
     )
+    rights_name: str | None = Field(
+        None,
+        alias="MEDIA_RIGHTS_NAME",
+        description="RoleBinding of this operator in the assets' namespace, held until the last asset of a deleted "
+        "namespace is purged; without it, none is held.",
+        pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$",
+        examples=["media-operator"],
+    )
     pod_name: str | None = Field(
         None,
         alias="MEDIA_POD_NAME",

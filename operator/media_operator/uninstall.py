@@ -2,8 +2,9 @@
 
 An APIService without a server behind it blocks the deletion of every namespace of the cluster, and an asset with our
 finalizer cannot be deleted once nobody is there to purge it. So, before the chart's objects go: the APIService is
-deleted, the operator is stopped, and every asset loses our finalizer. Nothing else is touched: custom resources,
-assets, rows and media stay, and an operator that is installed again finds them.
+deleted, the operator is stopped, and every asset loses our finalizer, as does the RoleBinding that was held for them.
+Nothing else is touched: custom resources, assets, rows and media stay, and an operator that is installed again finds
+them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from media_core import logs
 from media_core.names import PURGE_FINALIZER
 from media_core.settings import DNS_LABEL, ServiceSettings, load_or_exit
 from media_operator.adapters.cluster import Cluster, ClusterError, Conflict, Expired, Kind, NotFound, Unavailable
+from media_operator.rights import let_go
 
 log = structlog.get_logger()
 
@@ -53,6 +55,13 @@ class UninstallSettings(ServiceSettings):
         alias="MEDIA_METRICS_APISERVICE",
         description="APIService to delete; none where metrics are not served by this release.",
         examples=["v1beta1.external.metrics.k8s.io"],
+    )
+    rights_name: str | None = Field(
+        None,
+        alias="MEDIA_RIGHTS_NAME",
+        description="RoleBinding of the operator in the assets' namespace that is held; without it, none is.",
+        min_length=1,
+        examples=["media-operator"],
     )
     uninstall_seconds: int = Field(
         120,
@@ -92,6 +101,9 @@ async def uninstall(settings: UninstallSettings) -> int:
             await stop_operator(operator, settings.operator_deployment)
             step = f"taking the finalizer from the assets in {settings.namespace}"
             await free_assets(assets)
+            if settings.rights_name:
+                step = f"letting go of RoleBinding {settings.namespace}/{settings.rights_name}"
+                await _patiently(let_go, assets, settings.rights_name)
     except TimeoutError:
         why = f"It was not done within {settings.uninstall_seconds} s"
     except ClusterError as error:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from media_core.manifests import WorkerImage, worker_job
+from media_core.names import RIGHTS_FINALIZER
 from media_core.pool import MediaWorkerPool
 from media_core.settings import documented
 from media_worker.settings import WorkerSettings
@@ -73,7 +74,7 @@ def rights(objects: list[Object]) -> set[tuple[str, str, str, str]]:
             body
             for body in objects
             if (body["kind"], body["metadata"]["name"]) == (reference["kind"], reference["name"])
-            and body["metadata"].get("namespace", "cluster") == where
+            and body["metadata"].get("namespace", "cluster") == ("cluster" if body["kind"] == "ClusterRole" else where)
         ]
         for subject in binding["subjects"]:
             assert subject["kind"] == "ServiceAccount", binding
@@ -107,16 +108,32 @@ def test_a_metrics_server_that_only_keda_asks_may_only_read_pools(rendered: Rend
     assert rights(rendered["KEDA asks the metrics server"]) == (RIGHTS - SERVES_METRICS) | ASKED_BY_KEDA
 
 
+def test_rights_that_go_with_the_operator_are_not_held(rendered: Rendered) -> None:
+    objects = rendered["own PostgreSQL and S3"]
+    assert [body["metadata"]["name"] for body in objects if "finalizers" in body["metadata"]] == []
+    assert "MEDIA_RIGHTS_NAME" not in environment(_only_container(one(objects, "Deployment", "media-operator")))
+
+
 def test_with_a_namespace_for_assets_their_rights_are_there_and_the_lease_is_here(helm: Helm) -> None:
     objects = helm.render(merged(OWN, {"assets": {"namespace": "media-assets"}}))
     moved = {
         (who, "media-assets" if place == NAMESPACE and not _stays(what) else place, what, verbs)
         for who, place, what, verbs in RIGHTS
     }
-    assert rights(objects) == moved
+    held = "rbac.authorization.k8s.io/rolebindings[media-operator]"
+    lets_go = {(who, "media-assets", held, "get patch") for who in ("operator", "uninstall")}
+    assert rights(objects) == moved | lets_go
+    assert one(objects, "RoleBinding", "media-operator")["metadata"]["finalizers"] == [RIGHTS_FINALIZER]
+    for kind, name in (("Deployment", "media-operator"), ("Job", "media-uninstall")):
+        assert environment(_only_container(one(objects, kind, name)))["MEDIA_RIGHTS_NAME"] == "media-operator"
     for kind, name in (("MediaWorkerPool", "default"), ("HorizontalPodAutoscaler", "media-default")):
         assert one(objects, kind, name)["metadata"]["namespace"] == "media-assets"
     assert one(objects, "NetworkPolicy", "media-worker")["metadata"]["namespace"] == "media-assets"
+
+
+def _only_container(body: Object) -> Object:
+    (container,) = containers(body["spec"]["template"]["spec"])
+    return container
 
 
 def _stays(what: str) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from media_core.names import PURGE_FINALIZER
+from media_core.names import PURGE_FINALIZER, RIGHTS_FINALIZER
 from media_devcluster.embedded.cluster import EmbeddedCluster
 from media_devcluster.embedded.faults import Effect
 from support.apiobjects import media_asset
@@ -29,6 +29,7 @@ Object = dict[str, Any]
 CRDS = sorted((Path(__file__).parents[2] / "crds").glob("*.yaml"))
 ASSETS = "/apis/media.docfliq.com/v1alpha1/namespaces/default/mediaassets"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/system/deployments"
+ROLE_BINDINGS = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings"
 API_SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
 PODS = "/api/v1/namespaces/system/pods"
 API_SERVICE = "v1beta1.external.metrics.k8s.io"
@@ -56,6 +57,7 @@ def a_kind(group: str, kind: str, plural: str, scope: str, **subresources: Objec
 SCALE = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
 KINDS = (
     a_kind("apps", "Deployment", "deployments", "Namespaced", status={}, scale=SCALE),
+    a_kind("rbac.authorization.k8s.io", "RoleBinding", "rolebindings", "Namespaced"),
     a_kind("apiregistration.k8s.io", "APIService", "apiservices", "Cluster", status={}),
 )
 
@@ -205,6 +207,21 @@ async def test_with_nothing_there_it_succeeds_and_a_second_time_too(installed: I
     assert told["operator_stopped"]["was_there"] is False
     assert told["assets_freed"]["assets"] == 0
     assert "purge_skipped" not in told
+
+
+async def test_the_rights_that_were_held_for_the_assets_are_let_go_after_them(installed: Installed) -> None:
+    metadata = {"name": "media-operator", "finalizers": [RIGHTS_FINALIZER, FOREIGN]}
+    body = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata}
+    await installed.create(ROLE_BINDINGS, body)
+    await installed.asset("one", PURGE_FINALIZER)
+
+    code, told = await installed.run(MEDIA_RIGHTS_NAME="media-operator")
+
+    assert code == 0, told
+    assert list(told).index("assets_freed") < list(told).index("rights_let_go")
+    left = await installed.find(f"{ROLE_BINDINGS}/media-operator")
+    assert left is not None
+    assert left["metadata"]["finalizers"] == [FOREIGN]
 
 
 async def test_an_asset_that_is_written_meanwhile_and_an_api_server_in_trouble_are_tried_again(

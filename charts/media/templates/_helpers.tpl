@@ -27,6 +27,11 @@
 {{- printf "%s.%s" .root.Release.Namespace (include "media.component" .) -}}
 {{- end -}}
 
+{{/* Whether the operator's rights outlive the assets: not where it goes with them. */}}
+{{- define "media.heldRights" -}}
+{{- ne (include "media.assetsNamespace" .) .Release.Namespace -}}
+{{- end -}}
+
 {{/* Namespace of assets, pools and worker Jobs. */}}
 {{- define "media.assetsNamespace" -}}
 {{- default .Release.Namespace .Values.assets.namespace -}}

@@ -34,6 +34,7 @@ class Kind(Enum):
     LEASE = ("/apis/coordination.k8s.io/v1", "leases", None)
     POD = ("/api/v1", "pods", None)
     DEPLOYMENT = ("/apis/apps/v1", "deployments", None)
+    ROLE_BINDING = ("/apis/rbac.authorization.k8s.io/v1", "rolebindings", None)
     API_SERVICE = ("/apis/apiregistration.k8s.io/v1", "apiservices", None, False)
 
     def __init__(self, root: str, plural: str, selector: str | None, namespaced: bool = True) -> None:
