@@ -56,7 +56,12 @@ async def second(site: Site, tmp_path: Path) -> AsyncIterator[Site]:
     packed = tmp_path / f"media-{version('media-operator')}.tgz"
     await _prepared(site)
     await site.helm.install(SECOND, SECOND, packed, _second_values(site))
-    where = {"namespace": SECOND_ASSETS, "api_url": await _service_url(site), "bucket": "second"}
+    where = {
+        "namespace": SECOND_ASSETS,
+        "api_url": await _service_url(site),
+        "bucket": "second",
+        "database_url": f"{site.state.database_url.rpartition('/')[0]}/second",
+    }
     state = site.state.model_copy(update=where)
     try:
         yield Site(state, f"{SECOND}-media", site.kube, site.helm, site.node, site.values)
