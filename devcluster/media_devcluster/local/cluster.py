@@ -161,10 +161,10 @@ class LocalCluster:
         return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
     async def _import(self, archives: Iterable[Path]) -> None:
-        socket = str(self.layout.containerd_socket)
-        for archive in archives:
-            argv = ("ctr", "--address", socket, "--namespace", "k8s.io", "images", "import", str(archive))
-            await asyncio.to_thread(_output, *argv, seconds=IMPORT_SECONDS)
+        ctr = ("ctr", "--address", str(self.layout.containerd_socket), "--namespace", "k8s.io", "images", "import")
+        await asyncio.gather(
+            *(asyncio.to_thread(_output, *ctr, str(archive), seconds=IMPORT_SECONDS) for archive in archives)
+        )
 
 
 def running() -> str | None:

@@ -53,6 +53,11 @@ class Layout:
         return self.folder / "data"
 
     @property
+    def containerd_root(self) -> Path:
+        """Images, unpacked, and what containers write."""
+        return self.data / "containerd"
+
+    @property
     def containerd_socket(self) -> Path:
         """Where containerd listens; a socket's path has to be short."""
         return self.folder / "c.sock"

@@ -76,6 +76,9 @@ def _mounts(layout: Layout) -> None:
     _do("mount", "--make-rshared", "/")
     _do("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
     _do("mount", "--bind", str(logs), "/var/log")
+    # Images are unpacked anew at every start: in memory that takes a fraction of the time, and leaves nothing behind.
+    layout.containerd_root.mkdir(parents=True, exist_ok=True)
+    _do("mount", "-t", "tmpfs", "-o", "mode=711", "tmpfs", str(layout.containerd_root))
     for folder in ("/run/netns", "/run/lock"):
         Path(folder).mkdir(parents=True, exist_ok=True)
 

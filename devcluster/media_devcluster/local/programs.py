@@ -144,7 +144,7 @@ def files(layout: Layout, binaries: Mapping[str, Path]) -> dict[str, str]:
 def _containerd(layout: Layout) -> str:
     state = layout.data / "containerd-state"
     return f"""version = 2
-root = "{layout.data / "containerd"}"
+root = "{layout.containerd_root}"
 state = "{state}"
 disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs",
   "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.aufs"]
