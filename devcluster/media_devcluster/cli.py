@@ -280,7 +280,7 @@ def _where(folder: Path, user: str) -> tuple[str, str]:
 
 def _running(folder: Path) -> State:
     state = State.read(folder)
-    if state is None or not state.api_url or Part.API not in state.children():
+    if state is None or not state.serves:
         raise click.ClickException(f"No stack runs in {folder}. Start one: media-dev up")
     return state
 

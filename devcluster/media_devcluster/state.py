@@ -120,6 +120,11 @@ class State(BaseModel):
         alive = self.children()
         return [part for part in self.parts if part not in alive]
 
+    @property
+    def serves(self) -> bool:
+        """Whether there is a REST API to ask, as far as the processes of this machine tell."""
+        return bool(self.api_url) and not {Part.API, Part.CLUSTER} & set(self.dead)
+
 
 async def stop_in_order(children: dict[Part, Child]) -> list[Part]:
     """Stop them, users before what they use. Returns those that had to be killed."""
