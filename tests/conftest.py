@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 
 from media_devcluster.embedded.cluster import EmbeddedCluster
+from media_devcluster.kind.stack import KindStack
 from media_devcluster.local.stack import RELEASE, LocalStack
 from media_devcluster.stack import Plan
 from media_devcluster.state import ClusterKind
@@ -52,7 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption(
         "--cluster",
-        choices=[ClusterKind.LOCAL.value],
+        choices=[ClusterKind.LOCAL.value, ClusterKind.KIND.value],
         default=None,
         help="the real cluster of the tests that need one; it is made, and the chart installed on it",
     )
@@ -69,14 +70,16 @@ async def embedded_cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIte
 @pytest.fixture(scope="session")
 async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     """The chart, installed on a real cluster, for all tests of the session."""
-    if request.config.getoption("--cluster") is None:
+    chosen = request.config.getoption("--cluster")
+    if chosen is None:
         pytest.fail("a real cluster is needed: --cluster local")
-    plan = Plan(NODE, cluster=ClusterKind.LOCAL, namespace="media", values=VALUES)
-    stack = LocalStack(plan, print)
+    plan = Plan(NODE, cluster=ClusterKind(chosen), namespace="media", values=VALUES)
+    stack = KindStack(plan, print) if plan.cluster is ClusterKind.KIND else LocalStack(plan, print)
     if not await stack.attach():
         await stack.start()
     try:
-        async with Site.reached(stack.state, RELEASE, stack.binaries["helm"], stack.cluster, stack.values) as site:
+        node = stack.cluster if isinstance(stack, LocalStack) else None
+        async with Site.reached(stack.state, RELEASE, stack.binaries["helm"], node, stack.values) as site:
             yield site
     finally:
         if not request.config.getoption("--keep-cluster"):

@@ -63,17 +63,17 @@ def main() -> None:
     show_default=True,
     help="embedded: a small Kubernetes API is started too, and worker Jobs are processes. "
     "local: a real one-node Kubernetes on this machine, with the chart on it (Linux, root, Go). "
-    "existing: the cluster that --kubeconfig names.",
+    "kind: the same in a container of Docker. existing: the cluster that --kubeconfig and --context name.",
 )
 @click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="existing: its kubeconfig.")
-@click.option("--context", help="existing: context in it (default: its current one).")
+@click.option("--context", help="existing: context in it.")
 @click.option("--namespace", default="media", show_default=True, help="Namespace of the assets.")
 @click.option("--database-url", help="existing: PostgreSQL of the ledger.")
 @click.option("--s3-endpoint", help="existing: S3, by a URL that this machine and the worker pods both reach.")
 @click.option("--bucket", default=BUCKET, show_default=True, help="existing: a bucket that is there.")
 @click.option("--worker-image", help="existing: image of the worker Jobs.")
 @click.option("--api-port", type=click.IntRange(1, 65535), help="Port of the REST API (default: a free one).")
-@click.option("--bare", is_flag=True, help="local: only the cluster with the images on it; nothing is installed.")
+@click.option("--bare", is_flag=True, help="local, kind: only the cluster with the images on it.")
 @click.option("--foreground", is_flag=True, help="Stay, and stop everything at Ctrl-C.")
 @data_dir
 @as_json
@@ -97,6 +97,9 @@ def up(
     With --cluster local, Kubernetes is built from source the first time (a quarter of an hour on two cores) and kept
     in ~/.cache/media-dev; the node lives in namespaces of its own and leaves nothing behind.
 
+    With --cluster kind, the node is a container of Docker, of the image MEDIA_DEV_NODE_IMAGE (default: the pinned
+    one), reached at ports 30805, 30900 and 30432 of this machine. No kubeconfig of yours is written to.
+
     With --cluster existing, the CRDs, a Secret with the S3 keys (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of your
     environment), the workers' account and a pool are applied to that cluster; operator and API run on this machine
     against it; migrations are applied to the database. No kubeconfig is used that was not named.
@@ -110,14 +113,15 @@ def up(
       --bucket media --worker-image registry.example.org/media-worker:1.0
     """
     if cluster == ClusterKind.EXISTING:
-        store = _existing_store(kubeconfig, database_url, s3_endpoint, bucket)
+        store = _existing_store(kubeconfig, context, database_url, s3_endpoint, bucket)
     else:
         _refuse_unused(kubeconfig, context, database_url, s3_endpoint, worker_image)
         store = None
-    if bare and cluster != ClusterKind.LOCAL:
-        raise click.UsageError("--bare: only with --cluster local.")
-    if api_port and cluster == ClusterKind.LOCAL:
-        raise click.UsageError("--api-port: not with --cluster local, where the API has a port of the node.")
+    installed = cluster in (ClusterKind.LOCAL, ClusterKind.KIND)
+    if bare and not installed:
+        raise click.UsageError("--bare: only with --cluster local or kind.")
+    if api_port and installed:
+        raise click.UsageError(f"--api-port: not with --cluster {cluster}, where the API has a port of the node.")
     plan = Plan(
         folder=data_dir,
         cluster=ClusterKind(cluster),
@@ -242,8 +246,15 @@ def token_(user: str, data_dir: Path) -> None:
     click.echo(token.mint(_running(data_dir).token_secret, user))
 
 
-def _existing_store(kubeconfig: Path | None, database_url: str | None, endpoint: str | None, bucket: str) -> S3:
-    given = {"--kubeconfig": kubeconfig, "--database-url": database_url, "--s3-endpoint": endpoint}
+def _existing_store(
+    kubeconfig: Path | None, context: str | None, database_url: str | None, endpoint: str | None, bucket: str
+) -> S3:
+    given = {
+        "--kubeconfig": kubeconfig,
+        "--context": context,
+        "--database-url": database_url,
+        "--s3-endpoint": endpoint,
+    }
     if missing := [name for name, value in given.items() if not value]:
         raise click.UsageError(f"--cluster existing needs {' and '.join(missing)}.")
     keys = {name: os.environ.get(name, "") for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}

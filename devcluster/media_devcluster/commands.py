@@ -9,6 +9,7 @@ import asyncio
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,6 +23,8 @@ from media_devcluster.carrying import Carried, carry_all
 from media_devcluster.client import PREFIX, Client
 from media_devcluster.demo import Shown, show
 from media_devcluster.folder import CLUSTER, LOGS, discard
+from media_devcluster.kind import stack as kind
+from media_devcluster.kind.cluster import answers
 from media_devcluster.local.cluster import clean
 from media_devcluster.local.layout import Layout
 from media_devcluster.local.stack import LocalStack
@@ -41,12 +44,13 @@ async def up(plan: Plan, as_json: bool, foreground: bool) -> int:
         advice = f"Clean up: {_hint('down', plan.folder)}"
         view.failed(StartFailed("media-dev", f"runs in part only ({broken})", advice=advice), left=True)
         return 1
-    if state and state.children():
+    standing = state is not None and kind.whole(state) and await answers(Path(state.kubeconfig))
+    if state and (state.children() or standing):
         view.note("It runs already.")
         _say_where(state, plan.folder, as_json)
         return 0
     tell = view.Steps().tell
-    stack = LocalStack(plan, tell) if plan.cluster is ClusterKind.LOCAL else Stack(plan, tell)
+    stack = _stack(plan, tell)
     try:
         await stack.start()
     except StartFailed as error:
@@ -62,7 +66,17 @@ async def up(plan: Plan, as_json: bool, foreground: bool) -> int:
     return 0
 
 
-async def _watch(stack: Stack | LocalStack) -> NoReturn:
+def _stack(plan: Plan, tell: Callable[[str], None]) -> Stack | LocalStack | kind.KindStack:
+    match plan.cluster:
+        case ClusterKind.LOCAL:
+            return LocalStack(plan, tell)
+        case ClusterKind.KIND:
+            return kind.KindStack(plan, tell)
+        case _:
+            return Stack(plan, tell)
+
+
+async def _watch(stack: Stack | LocalStack | kind.KindStack) -> NoReturn:
     """Stay; say when a part ends by itself."""
     said: set[Part] = set()
     while True:
@@ -102,7 +116,8 @@ async def status(folder: Path, as_json: bool) -> int:
         _print_json(seen.to_json())
     else:
         status_of.show(seen, _hint("down", folder))
-    return int(bool(state.dead))
+    gone = kind.whole(state) and not await answers(Path(state.kubeconfig))
+    return int(bool(state.dead) or gone)
 
 
 async def down(folder: Path) -> int:
@@ -116,6 +131,13 @@ async def down(folder: Path) -> int:
         view.note(f"{part} did not stop when asked and was killed.")
     if state.cluster is ClusterKind.LOCAL:
         await asyncio.to_thread(clean, Layout(folder / CLUSTER))
+    if state.cluster is ClusterKind.KIND:
+        try:
+            await kind.remove(folder, view.note)
+        except StartFailed as error:
+            view.failed(error, left=True)
+            return 1
+        view.note("Deleted the kind cluster.")
     await asyncio.to_thread(discard, folder)
     view.note(f"Stopped {', '.join(children) or 'nothing: it had ended already'}. Logs: {folder / 'logs'}")
     if state.cluster is ClusterKind.EXISTING:

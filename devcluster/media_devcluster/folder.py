@@ -55,6 +55,8 @@ def _empty(folder: Path) -> None:
     if state is not None and (alive := state.children()):
         running = ", ".join(alive)
         raise StartFailed("media-dev", f"runs in {folder} already ({running})", advice="Stop it: media-dev down")
+    if state is not None and state.complete and not state.parts:
+        raise StartFailed("media-dev", f"runs in {folder} already (kind)", advice="Stop it: media-dev down")
     discard(folder)
     for name in (LOGS, CLUSTER):
         shutil.rmtree(folder / name, ignore_errors=True)

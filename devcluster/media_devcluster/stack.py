@@ -291,10 +291,14 @@ def _announced(log: Path) -> dict[str, Any] | None:
 
 def _named_context(plan: Plan, target: Path) -> Path:
     """A file with nothing but the cluster that was named, so that no part can reach another one by accident."""
+    if plan.context is None:
+        raise StartFailed(
+            "cluster", "is not named: a kubeconfig's current context can change", advice="Name it by --context."
+        )
     if plan.kubeconfig is None or not plan.kubeconfig.is_file():
         raise StartFailed("cluster", f"has no kubeconfig at {plan.kubeconfig}", advice="Name one by --kubeconfig.")
     view = [checkout.program("kubectl"), "config", "view", "--raw", "--minify", "--flatten"]
-    chosen = [f"--kubeconfig={plan.kubeconfig}", *([f"--context={plan.context}"] if plan.context else [])]
+    chosen = [f"--kubeconfig={plan.kubeconfig}", f"--context={plan.context}"]
     shown = subprocess.run([*view, *chosen], capture_output=True, text=True, timeout=30, check=False)
     if shown.returncode != 0:
         raise StartFailed(

@@ -40,6 +40,7 @@ class ClusterKind(StrEnum):
 
     EMBEDDED = "embedded"
     LOCAL = "local"
+    KIND = "kind"
     EXISTING = "existing"
 
 

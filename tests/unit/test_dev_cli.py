@@ -30,11 +30,13 @@ def test_the_help_tells_how_to_get_completion() -> None:
 def test_existing_wants_a_cluster_that_was_named(tmp_path: Path) -> None:
     refused = call("up", "--cluster", "existing", "--data-dir", tmp_path, env={"KUBECONFIG": "/somewhere/config"})
     assert refused.exit_code == 2
-    assert "--cluster existing needs --kubeconfig and --database-url and --s3-endpoint." in refused.output
+    assert (
+        "--cluster existing needs --kubeconfig and --context and --database-url and --s3-endpoint." in refused.output
+    )
 
 
 def test_existing_wants_the_keys_of_its_s3(tmp_path: Path) -> None:
-    given = ("--kubeconfig", "x", "--database-url", "postgresql://x", "--s3-endpoint", "http://x")
+    given = ("--kubeconfig", "x", "--context", "x", "--database-url", "postgresql://x", "--s3-endpoint", "http://x")
     refused = call("up", "--cluster", "existing", "--data-dir", tmp_path, *given)
     assert refused.exit_code == 2
     assert "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment" in refused.output
@@ -47,7 +49,7 @@ def test_an_option_that_would_be_ignored_is_refused(tmp_path: Path) -> None:
 
 
 def test_clusters_that_are_not_there_are_not_offered() -> None:
-    assert call("up", "--cluster", "kind").exit_code == 2
+    assert call("up", "--cluster", "minikube").exit_code == 2
 
 
 def test_upload_without_a_stack_says_how_to_start_one(tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ from media_devcluster import checkout
 from media_devcluster.folder import CLUSTER, claimed, discard
 from media_devcluster.helm import Helm, merged
 from media_devcluster.images import Image, build_images
-from media_devcluster.kube import Kube
+from media_devcluster.kube import Kube, Refused
 from media_devcluster.local.binaries import build, cache_folder
 from media_devcluster.local.cluster import LocalCluster
 from media_devcluster.local.layout import NODE_ADDRESS
-from media_devcluster.processes import Child, Command
+from media_devcluster.processes import Child, Command, StartFailed
 from media_devcluster.stack import Plan
 from media_devcluster.state import Part, Running, State
 
@@ -93,7 +93,15 @@ class LocalStack:
         self._write()
 
     async def _install(self) -> None:
-        kubeconfig = Path(self.state.kubeconfig)
+        try:
+            await self._put_chart(Path(self.state.kubeconfig))
+        except Refused as refused:
+            raise StartFailed("chart", f"lacks what the cluster refuses: {refused}") from refused
+        self.state.api_url = f"http://{NODE_ADDRESS}:{API_PORT}"
+        self.state.s3_endpoint = f"http://{NODE_ADDRESS}:{S3_PORT}"
+        self.state.bucket = self.plan.bucket
+
+    async def _put_chart(self, kubeconfig: Path) -> None:
         async with Kube.connect(kubeconfig) as kube:
             await kube.keep("/api/v1/namespaces", _object("Namespace", self.plan.namespace))
             body = {
@@ -104,9 +112,6 @@ class LocalStack:
             helm = Helm(self.binaries["helm"], kubeconfig)
             await helm.install(RELEASE, self.plan.namespace, CHART, self.values)
             self.state.database_url = await database_url(kube, self.plan.namespace)
-        self.state.api_url = f"http://{NODE_ADDRESS}:{API_PORT}"
-        self.state.s3_endpoint = f"http://{NODE_ADDRESS}:{S3_PORT}"
-        self.state.bucket = self.plan.bucket
 
     def _begin(self, command: Command) -> Child:
         """Start it and write it down in one step without an await: nothing can be started and not be known."""
