@@ -110,12 +110,24 @@ class Result(Shape):
     variants: tuple[Variant, ...] = ()
 
 
-class VideoStatus(Shape):
-    """State of a video's transcoding."""
+class VideoBackend(StrEnum):
+    """Who transcodes a video."""
 
-    backend: str | None = None
-    job_id: str | None = None
+    MEDIACONVERT = "mediaconvert"
+    FFMPEG = "ffmpeg"
+
+
+class VideoStatus(Shape):
+    """State of a video's transcoding.
+
+    `submit_token` and `submit_time` are the intent: they are stored before the backend hears of the job, so that
+    whoever finds them without a `job_id` looks for the job before submitting another.
+    """
+
+    backend: VideoBackend | None = None
     submit_token: str | None = None
+    submit_time: AwareDatetime | None = None
+    job_id: str | None = None
     progress_percent: int | None = None
     duration_seconds: int | None = None
 

@@ -49,6 +49,9 @@ class Reason(StrEnum):
     ISOLATED = "Isolated"
     RELEASED = "Released"
     RETRIED = "Retried"
+    SUBMITTED = "Submitted"
+    TRANSCODING = "Transcoding"
+    TRANSCODER_MISCONFIGURED = "TranscoderMisconfigured"
 
     # A worker gave it back; nobody is to blame.
     DRAINING = "Draining"
@@ -67,11 +70,13 @@ class Reason(StrEnum):
     TOO_MANY_PIXELS = "TooManyPixels"
     TOO_MANY_FRAMES = "TooManyFrames"
     TOO_LARGE = "TooLarge"
+    TOO_LONG = "TooLong"
     SOURCE_CHANGED = "SourceChanged"
     SOURCE_MISSING = "SourceMissing"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     ATTEMPTS_EXHAUSTED = "AttemptsExhausted"
     FOREIGN_SOURCE = "ForeignSource"
+    TRANSCODE_FAILED = "TranscodeFailed"
 
     # It is done.
     COMPLETED = "Completed"

@@ -21,6 +21,9 @@ _RENDITION = re.compile(
     r"processed/(?P<type>image|video|pdf|scorm)/(?P<owner>[A-Za-z0-9_-]{1,64})/"
     r"(?P<asset>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/(?P<path>[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*\.[a-z0-9]{1,8})"
 )
+_FILM = re.compile(
+    r"hls/master(?:_[a-z0-9]{1,16})?\.m3u8|hls/master_[a-z0-9]{1,16}_[0-9]{5}\.ts|video\.mp4|thumbnail(?:\.0{7})?\.jpg"
+)
 MAX_KEY_LENGTH = 512
 
 EXTENSIONS: dict[str, str] = {
@@ -62,6 +65,18 @@ def original_key(asset_type: AssetType, owner: str, asset_id: UUID, content_type
 def rendition_key(asset_type: AssetType, owner: str, asset_id: str, variant: str) -> str:
     """Key of an image's rendition."""
     return f"processed/{asset_type.lower()}/{owner_segment(owner)}/{asset_id}/{variant}.webp"
+
+
+def video_base(owner: str, asset_id: str) -> str:
+    """The folder of everything that is made of a video; ends with a slash."""
+    return f"processed/video/{owner_segment(owner)}/{asset_id}/"
+
+
+def film_key(owner: str, asset_id: str, path: str) -> str:
+    """Key of one of the files that are made of a video. Raises ValueError for a path that no ladder gives."""
+    if not _FILM.fullmatch(path):
+        raise ValueError(f"{path!r} is no file of a film")
+    return video_base(owner, asset_id) + path
 
 
 @dataclass(frozen=True, slots=True)

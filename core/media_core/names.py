@@ -28,5 +28,6 @@ OPERATOR_MANAGER: Final = "media-operator"
 WORKER_MANAGER: Final = "media-worker"
 
 DEFAULT_POOL: Final = "default"
+VIDEO_POOL: Final = "video"
 CONFIGURATION_EXIT_CODE: Final = 78
 """EX_CONFIG of sysexits.h: the worker's settings are wrong, so running it again cannot help."""

@@ -7,10 +7,16 @@ from typing import Any, Self
 
 from pydantic import AwareDatetime
 
-from media_core.asset import AssetMeta
+from media_core.asset import AssetMeta, AssetType
 from media_core.conditions import Condition
+from media_core.names import DEFAULT_POOL, VIDEO_POOL
 from media_core.renditions import DEFAULT_RENDITIONS, Rendition
 from media_core.shape import Shape
+
+
+def pool_for(asset_type: AssetType) -> str:
+    """Name of the pool whose workers know the type: films need other programs, more room and more time."""
+    return VIDEO_POOL if asset_type is AssetType.VIDEO else DEFAULT_POOL
 
 
 class Attempts(Shape):

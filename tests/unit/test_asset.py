@@ -19,6 +19,7 @@ from media_core.asset import (
     Result,
     TranscodeStatus,
     Variant,
+    VideoBackend,
     VideoStatus,
     asset_manifest,
 )
@@ -38,6 +39,15 @@ RESULT = st.builds(
     recipeVersion=st.none() | st.integers(1),
     variants=st.lists(VARIANT, max_size=3).map(tuple),
 )
+VIDEO = st.builds(
+    VideoStatus,
+    backend=st.none() | st.sampled_from(VideoBackend),
+    submitToken=st.none() | WORDS,
+    submitTime=st.none() | MOMENTS,
+    jobId=st.none() | WORDS,
+    progressPercent=st.none() | st.integers(0, 100),
+    durationSeconds=st.none() | st.integers(0),
+)
 STATUS = st.builds(
     AssetStatus,
     phase=st.sampled_from(Phase),
@@ -47,7 +57,7 @@ STATUS = st.builds(
     startTime=st.none() | MOMENTS,
     completionTime=st.none() | MOMENTS,
     result=st.none() | RESULT,
-    video=st.none() | st.builds(VideoStatus, progressPercent=st.none() | st.integers(0, 100)),
+    video=st.none() | VIDEO,
     conditions=st.lists(
         st.builds(
             Condition,

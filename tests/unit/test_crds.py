@@ -11,7 +11,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from media_core.asset import AssetSpec, AssetStatus, AssetType, DeletionPolicy, Phase
+from media_core.asset import AssetSpec, AssetStatus, AssetType, DeletionPolicy, Phase, VideoBackend
 from media_core.conditions import ConditionType, Reason, Truth
 from media_core.names import ASSET_KIND, ASSETS, GROUP, POOL_KIND, POOLS, VERSION
 from media_core.pool import PoolSpec, PoolStatus
@@ -153,6 +153,7 @@ def test_schema_and_model_know_the_same_fields(model: type[BaseModel], node: JSO
         pytest.param(AssetType, schema(ASSET, "spec", "assetType"), id="types"),
         pytest.param(DeletionPolicy, schema(ASSET, "spec", "deletionPolicy"), id="deletion policies"),
         pytest.param(Phase, schema(ASSET, "status", "phase"), id="phases"),
+        pytest.param(VideoBackend, schema(ASSET, "status", "video", "backend"), id="video backends"),
     ],
 )
 def test_enums_are_the_same_on_both_sides(values: Any, part: JSON) -> None:

@@ -16,11 +16,14 @@ from media_core.keys import (
     EXTENSIONS,
     OriginalKey,
     RenditionKey,
+    film_key,
     original_key,
     owner_segment,
     parse,
     rendition_key,
+    video_base,
 )
+from media_core.ladder import CAPTURED, MASTER, THUMBNAIL, VIDEO, playlist_path, segment_path
 from support.build import NOW
 
 ID = UUID("01234567-89ab-4def-8123-456789abcdef")
@@ -138,6 +141,51 @@ def test_the_schema_takes_the_keys_the_core_makes(kind: AssetType) -> None:
 )
 def test_a_key_of_another_form_is_not_ours(key: str) -> None:
     assert parse(key) is None
+
+
+FILM_PATHS = st.one_of(
+    st.sampled_from((MASTER, VIDEO, THUMBNAIL)),
+    st.sampled_from(("720p", "1080p", "4k", "32p")).map(playlist_path),
+    st.builds(segment_path, st.sampled_from(("720p", "4k")), st.integers(0, 99_999)),
+)
+
+
+@given(OWNERS, st.uuids(), FILM_PATHS)
+def test_every_key_of_a_film_leads_back_to_its_asset(owner: str, asset: UUID, path: str) -> None:
+    key = film_key(owner, str(asset), path)
+    assert key == video_base(owner, str(asset)) + path
+    assert parse(key) == RenditionKey(key, AssetType.VIDEO, owner_segment(owner), asset)
+
+
+def test_the_folder_of_a_film_is_its_own() -> None:
+    assert video_base("user-1", str(ID)) == f"processed/video/user-1/{ID}/"
+    assert ".." not in video_base("../../etc", str(ID))
+
+
+def test_a_picture_that_is_not_proven_yet_has_a_key_and_is_not_served() -> None:
+    assert parse(film_key("user-1", str(ID), CAPTURED)) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("/video.mp4", id="a leading slash"),
+        pytest.param("../video.mp4", id="a way out"),
+        pytest.param("hls/../video.mp4", id="a way around"),
+        pytest.param("video.mp4\n", id="a line end at the end"),
+        pytest.param("hls/master_720p_1.ts", id="a segment with another number of digits"),
+        pytest.param("hls/master_720P.m3u8", id="a rung in capitals"),
+        pytest.param("hls/master_.m3u8", id="a rung without a name"),
+        pytest.param("hls/master_720p_00001.mp4", id="a segment of another kind"),
+        pytest.param("hls/720p.m3u8", id="a playlist of another name"),
+        pytest.param("thumbnail.0000001.jpg", id="a second picture"),
+        pytest.param("hls/master_720p_0000١.ts", id="a digit beyond ASCII"),
+    ],
+)
+def test_a_path_that_no_ladder_gives_has_no_key(path: str) -> None:
+    with pytest.raises(ValueError, match="no file of a film"):
+        film_key("user-1", str(ID), path)
 
 
 def test_a_video_may_have_folders_of_segments() -> None:

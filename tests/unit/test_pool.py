@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from media_core.asset import AssetType
 from media_core.conditions import ConditionType, Reason, Truth, with_condition
-from media_core.pool import MediaWorkerPool, PoolSpec, PoolStatus
+from media_core.pool import MediaWorkerPool, PoolSpec, PoolStatus, pool_for
 from media_core.shape import Shape
 from support.build import NOW, a_pool, a_pool_body
 
@@ -69,6 +70,11 @@ def test_a_pool_is_known_by_name_uid_and_version() -> None:
 )
 def test_room_is_concurrency_and_prefetch(concurrency: int, prefetch: int, room: int) -> None:
     assert PoolSpec(concurrency=concurrency, prefetch=prefetch).room == room
+
+
+@pytest.mark.parametrize("kind", AssetType)
+def test_videos_have_a_pool_of_their_own(kind: AssetType) -> None:
+    assert pool_for(kind) == ("video" if kind is AssetType.VIDEO else "default")
 
 
 def test_values_cannot_be_changed_in_place() -> None:
