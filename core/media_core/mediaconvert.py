@@ -1,7 +1,7 @@
 """What MediaConvert is asked to make of a film, and what its answers mean: a probe, and the code of an error.
 
-Pure translations between the service's language and ours. When it is asked, and what follows from the answers, is in
-`transcoding`; who asks is the operator's poller. The outputs are those of `ladder`, under the keys of `keys`: a job's
+Pure translations between the service's language and ours; when it is asked, and what follows from the answers, is for
+others to decide. The outputs are those of `ladder`, under the keys of `keys`: a job's
 description never tells where its outputs are, so their places are ours to choose.
 """
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 _VARIANT = "#EXT-X-STREAM-INF:"
 _SEGMENT = "#EXTINF:"
+_END = "#EXT-X-ENDLIST"
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^,"]*)(?:,|$)')
 _RESOLUTION = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
 _WHOLE = re.compile(r"[0-9]{1,18}")
@@ -55,59 +56,52 @@ class MediaPlaylist:
 
 def parse_master(text: str) -> tuple[Variant, ...]:
     """The variants of a master playlist, in its order. Raises PlaylistBroken, also where there is none."""
-    variants: list[Variant] = []
-    attributes: str | None = None
-    for line in _lines(text):
-        if line.startswith(_SEGMENT):
-            raise PlaylistBroken("It is a media playlist, not a master.")
-        if line.startswith(_VARIANT):
-            if attributes is not None:
-                raise PlaylistBroken("A variant has no address.")
-            attributes = line.removeprefix(_VARIANT)
-        elif not line.startswith("#"):
-            if attributes is None:
-                raise PlaylistBroken(f"{line[:80]!r} is not described.")
-            variants.append(_variant(line, attributes))
-            attributes = None
-    if attributes is not None:
-        raise PlaylistBroken("The last variant has no address.")
+    lines = _lines(text)
+    if any(line.startswith(_SEGMENT) for line in lines):
+        raise PlaylistBroken("It is a media playlist, not a master.")
+    told = _addressed(lines, _VARIANT, "variant", lacking="is not described")
+    variants = tuple(_variant(uri, attributes) for uri, attributes in told)
     if not variants:
         raise PlaylistBroken("It names no variant.")
-    return tuple(variants)
+    return variants
 
 
 def parse_media(text: str) -> MediaPlaylist:
     """The segments of a media playlist. Raises PlaylistBroken; one that has ended without a segment is broken."""
-    segments: list[Segment] = []
-    seconds: float | None = None
-    ended = False
-    for line in _lines(text):
-        if line.startswith(_VARIANT):
-            raise PlaylistBroken("It is a master playlist, not a media playlist.")
-        if line.startswith(_SEGMENT):
-            if seconds is not None:
-                raise PlaylistBroken("A segment has no address.")
-            seconds = _seconds(line)
-        elif line == "#EXT-X-ENDLIST":
-            ended = True
-        elif not line.startswith("#"):
-            if seconds is None:
-                raise PlaylistBroken(f"{line[:80]!r} has no length.")
-            segments.append(Segment(line, seconds))
-            seconds = None
-    if seconds is not None:
-        raise PlaylistBroken("The last segment has no address.")
+    lines = _lines(text)
+    if any(line.startswith(_VARIANT) for line in lines):
+        raise PlaylistBroken("It is a master playlist, not a media playlist.")
+    told = _addressed(lines, _SEGMENT, "segment", lacking="has no length")
+    segments = tuple(Segment(uri, _seconds(length)) for uri, length in told)
+    ended = _END in lines
     if ended and not segments:
         raise PlaylistBroken("It names no segment.")
-    return MediaPlaylist(tuple(segments), ended)
+    return MediaPlaylist(segments, ended)
 
 
-def _lines(text: str) -> Iterator[str]:
+def _addressed(lines: list[str], tag: str, noun: str, *, lacking: str) -> Iterator[tuple[str, str]]:
+    """Each address, and what the tag before it tells of it."""
+    told: str | None = None
+    for line in lines:
+        if line.startswith(tag):
+            if told is not None:
+                raise PlaylistBroken(f"A {noun} has no address.")
+            told = line.removeprefix(tag)
+        elif not line.startswith("#"):
+            if told is None:
+                raise PlaylistBroken(f"{line[:80]!r} {lacking}.")
+            yield line, told
+            told = None
+    if told is not None:
+        raise PlaylistBroken(f"The last {noun} has no address.")
+
+
+def _lines(text: str) -> list[str]:
     """The lines that say something. Only the first may be marked as the beginning of a playlist, and it has to be."""
     lines = [line.strip() for line in text.removeprefix("\ufeff").split("\n")]
     if lines[0] != "#EXTM3U":
         raise PlaylistBroken("It does not begin with #EXTM3U.")
-    return (line for line in lines[1:] if line)
+    return [line for line in lines[1:] if line]
 
 
 def _variant(uri: str, attributes: str) -> Variant:
@@ -119,8 +113,8 @@ def _variant(uri: str, attributes: str) -> Variant:
     return Variant(uri, int(bandwidth), (int(size[1]), int(size[2])) if size else None)
 
 
-def _seconds(line: str) -> float:
-    told = line.removeprefix(_SEGMENT).partition(",")[0].strip()
+def _seconds(length: str) -> float:
+    told = length.partition(",")[0].strip()
     if not _SECONDS.fullmatch(told):
         raise PlaylistBroken(f"{told[:80]!r} is no length of a segment.")
     return float(told)

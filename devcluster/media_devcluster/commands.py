@@ -30,7 +30,7 @@ from media_devcluster.local.layout import Layout
 from media_devcluster.local.stack import LocalStack
 from media_devcluster.processes import StartFailed
 from media_devcluster.stack import Plan, Stack
-from media_devcluster.state import ClusterKind, Part, State, stop_in_order
+from media_devcluster.state import ClusterKind, Part, State, stop_in_order, whole
 
 DEFAULT_FOLDER = Path(".media-dev")
 DEFAULT_USER = "dev"
@@ -44,7 +44,7 @@ async def up(plan: Plan, as_json: bool, foreground: bool) -> int:
         advice = f"Clean up: {_hint('down', plan.folder)}"
         view.failed(StartFailed("media-dev", f"runs in part only ({broken})", advice=advice), left=True)
         return 1
-    standing = state is not None and kind.whole(state) and await answers(Path(state.kubeconfig))
+    standing = state is not None and whole(state) and await answers(Path(state.kubeconfig))
     if state and (state.children() or standing):
         view.note("It runs already.")
         _say_where(state, plan.folder, as_json)
@@ -116,7 +116,7 @@ async def status(folder: Path, as_json: bool) -> int:
         _print_json(seen.to_json())
     else:
         status_of.show(seen, _hint("down", folder))
-    gone = kind.whole(state) and not await answers(Path(state.kubeconfig))
+    gone = whole(state) and not await answers(Path(state.kubeconfig))
     return int(bool(state.dead) or gone)
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from media_devcluster.processes import StartFailed
-from media_devcluster.state import FILE, State
+from media_devcluster.state import FILE, State, whole
 
 LOGS = "logs"
 CLUSTER = "cluster"
@@ -55,7 +55,7 @@ def _empty(folder: Path) -> None:
     if state is not None and (alive := state.children()):
         running = ", ".join(alive)
         raise StartFailed("media-dev", f"runs in {folder} already ({running})", advice="Stop it: media-dev down")
-    if state is not None and state.complete and not state.parts:
+    if whole(state):
         raise StartFailed("media-dev", f"runs in {folder} already (kind)", advice="Stop it: media-dev down")
     discard(folder)
     for name in (LOGS, CLUSTER):

@@ -19,7 +19,8 @@ class Helm:
     """The chart's releases on one cluster."""
 
     def __init__(self, program: Path, kubeconfig: Path) -> None:
-        self._program, self._kubeconfig = program, kubeconfig
+        self.kubeconfig = kubeconfig
+        self._program = program
 
     async def install(
         self, release: str, namespace: str, chart: Path, values: Mapping[str, Any], *, seconds: int = WAIT_SECONDS
@@ -42,7 +43,7 @@ class Helm:
 
     async def run(self, *arguments: str, seconds: float = WAIT_SECONDS + 30) -> str:
         """What it printed. Raises StartFailed with what it complained of."""
-        env = {**inherited_environment(), "KUBECONFIG": str(self._kubeconfig), "HELM_NO_PLUGINS": "1"}
+        env = {**inherited_environment(), "KUBECONFIG": str(self.kubeconfig), "HELM_NO_PLUGINS": "1"}
         process = await asyncio.create_subprocess_exec(
             self._program,
             *arguments,

@@ -127,6 +127,11 @@ class State(BaseModel):
         return bool(self.api_url) and not {Part.API, Part.CLUSTER} & set(self.dead)
 
 
+def whole(state: State | None) -> bool:
+    """Whether that is a stack that came up and lives in no process of this machine, so that none tells its end."""
+    return state is not None and state.complete and not state.parts
+
+
 async def stop_in_order(children: dict[Part, Child]) -> list[Part]:
     """Stop them, users before what they use. Returns those that had to be killed."""
     killed: list[Part] = []

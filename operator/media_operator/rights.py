@@ -12,6 +12,7 @@ import asyncio
 
 import structlog
 
+from media_core.finalizers import without_finalizer
 from media_core.names import RIGHTS_FINALIZER
 from media_operator.adapters.cluster import Cluster, ClusterError, Kind
 
@@ -55,10 +56,9 @@ class Rights:
 async def let_go(cluster: Cluster, name: str) -> bool:
     """Take our finalizer from the RoleBinding; whether it had it. Raises ClusterError, Conflict among them."""
     body = await cluster.get(Kind.ROLE_BINDING, name)
-    if body is None or RIGHTS_FINALIZER not in (finalizers := body["metadata"].get("finalizers") or []):
+    patch = without_finalizer(body, RIGHTS_FINALIZER) if body is not None else None
+    if patch is None:
         return False
-    kept = [finalizer for finalizer in finalizers if finalizer != RIGHTS_FINALIZER]
-    patch = {"metadata": {"finalizers": kept, "resourceVersion": body["metadata"]["resourceVersion"]}}
     await cluster.merge(Kind.ROLE_BINDING, name, patch)
     log.info("rights_let_go", role_binding=name)
     return True

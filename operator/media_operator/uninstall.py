@@ -19,6 +19,7 @@ import structlog
 from pydantic import Field
 
 from media_core import logs
+from media_core.finalizers import without_finalizer
 from media_core.names import PURGE_FINALIZER
 from media_core.settings import DNS_LABEL, ServiceSettings, load_or_exit
 from media_operator.adapters.cluster import Cluster, ClusterError, Conflict, Expired, Kind, NotFound, Unavailable
@@ -152,7 +153,7 @@ async def pods_left(cluster: Cluster, name: str) -> int:
 async def free_assets(cluster: Cluster) -> None:
     """Take our finalizer from every asset, and leave all others: pass after pass, until one finds none."""
     freed = skipped = 0
-    while bodies := [body for body in await _patiently(_assets, cluster) if without_finalizer(body) is not None]:
+    while bodies := [body for body in await _patiently(_assets, cluster) if without_finalizer(body, PURGE_FINALIZER)]:
         gate = asyncio.Semaphore(AT_ONCE)
         done = await asyncio.gather(*(_free(cluster, body, gate) for body in bodies))
         freed += sum(done)
@@ -175,20 +176,11 @@ async def _free(cluster: Cluster, body: Mapping[str, Any], gate: asyncio.Semapho
     """Whether it lost our finalizer here. One that was written meanwhile is found by the next pass."""
     async with gate:
         try:
-            await _patiently(cluster.merge, Kind.ASSET, body["metadata"]["name"], without_finalizer(body) or {})
+            patch = without_finalizer(body, PURGE_FINALIZER) or {}
+            await _patiently(cluster.merge, Kind.ASSET, body["metadata"]["name"], patch)
         except (Conflict, NotFound):
             return False
         return True
-
-
-def without_finalizer(body: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The merge patch that takes our finalizer from that very version of the asset; None where it has none."""
-    metadata = body["metadata"]
-    finalizers = metadata.get("finalizers") or []
-    if PURGE_FINALIZER not in finalizers:
-        return None
-    kept = [name for name in finalizers if name != PURGE_FINALIZER]
-    return {"metadata": {"finalizers": kept, "resourceVersion": metadata["resourceVersion"]}}
 
 
 async def _patiently(call: Callable[P, Awaitable[T]], *arguments: P.args, **named: P.kwargs) -> T:

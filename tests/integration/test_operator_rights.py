@@ -20,7 +20,7 @@ from media_devcluster.embedded.cluster import EmbeddedCluster
 from media_devcluster.embedded.faults import Effect
 from media_operator.adapters.cluster import Cluster, client_of
 from media_operator.rights import Rights
-from support.apiobjects import media_asset
+from support.apiobjects import custom_kind, media_asset
 from support.deadlines import eventually
 from support.wire import Wire
 
@@ -28,24 +28,7 @@ CRDS = sorted((Path(__file__).parents[2] / "crds").glob("*.yaml"))
 NAME = "media-operator"
 ASSETS = "/apis/media.docfliq.com/v1alpha1/namespaces/default/mediaassets"
 BINDINGS = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings"
-DEFINITION = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "rolebindings.rbac.authorization.k8s.io"},
-    "spec": {
-        "group": "rbac.authorization.k8s.io",
-        "scope": "Namespaced",
-        "names": {"plural": "rolebindings", "kind": "RoleBinding"},
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-            }
-        ],
-    },
-}
+DEFINITION = custom_kind("rbac.authorization.k8s.io", "RoleBinding", "rolebindings", "Namespaced")
 
 
 @dataclass

@@ -21,7 +21,7 @@ import pytest
 from media_core.names import PURGE_FINALIZER, RIGHTS_FINALIZER
 from media_devcluster.embedded.cluster import EmbeddedCluster
 from media_devcluster.embedded.faults import Effect
-from support.apiobjects import media_asset
+from support.apiobjects import custom_kind, media_asset
 from support.deadlines import eventually
 from support.wire import Wire
 
@@ -37,28 +37,11 @@ FOREIGN = "example.org/keep"
 LABELS = {"app.kubernetes.io/component": "operator", "app.kubernetes.io/instance": "media"}
 
 
-def a_kind(group: str, kind: str, plural: str, scope: str, **subresources: Object) -> Object:
-    version = {
-        "name": "v1",
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-        "subresources": subresources,
-    }
-    spec = {"group": group, "scope": scope, "names": {"plural": plural, "kind": kind}, "versions": [version]}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{group}"},
-        "spec": spec,
-    }
-
-
 SCALE = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
 KINDS = (
-    a_kind("apps", "Deployment", "deployments", "Namespaced", status={}, scale=SCALE),
-    a_kind("rbac.authorization.k8s.io", "RoleBinding", "rolebindings", "Namespaced"),
-    a_kind("apiregistration.k8s.io", "APIService", "apiservices", "Cluster", status={}),
+    custom_kind("apps", "Deployment", "deployments", "Namespaced", status={}, scale=SCALE),
+    custom_kind("rbac.authorization.k8s.io", "RoleBinding", "rolebindings", "Namespaced"),
+    custom_kind("apiregistration.k8s.io", "APIService", "apiservices", "Cluster", status={}),
 )
 
 

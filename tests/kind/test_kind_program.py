@@ -16,7 +16,7 @@ import pytest
 from media_devcluster.kind import program
 from media_devcluster.kind.cluster import ENVIRONMENT
 from media_devcluster.kind.config import NODE_IMAGE, cluster_name, configuration
-from media_devcluster.local.binaries import cache_folder
+from media_devcluster.local.binaries import GO_ENVIRONMENT, KIND, MODULES, cache_folder
 
 START = """
 import asyncio, sys
@@ -80,8 +80,8 @@ def test_one_that_is_installed_is_preferred_to_building(kind: Path, tmp_path: Pa
 
 
 def test_the_node_image_is_the_one_its_release_names() -> None:
-    env = {**os.environ, **program.BUILT.env}
-    asked = ("go", "list", "-C", str(program.MODULE), "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kind")
+    env = {**os.environ, **GO_ENVIRONMENT}
+    asked = ("go", "list", "-C", str(MODULES / KIND.name), "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kind")
     source = Path(run(*asked, env=env).stdout.strip())
     told = (source / "pkg/apis/config/defaults/image.go").read_text(encoding="utf-8")
     assert f'const Image = "{NODE_IMAGE}"' in told

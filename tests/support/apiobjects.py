@@ -38,6 +38,24 @@ def worker_pool(name: str, **spec: Any) -> Object:
     }
 
 
+def custom_kind(group: str, kind: str, plural: str, scope: str, **subresources: Object) -> Object:
+    """The definition of a kind that takes any object: on the embedded API it stands in for a built-in one."""
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+        "subresources": subresources,
+    }
+    spec = {"group": group, "scope": scope, "names": {"plural": plural, "kind": kind}, "versions": [version]}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": spec,
+    }
+
+
 def config_map(name: str, *, labels: dict[str, str] | None = None, **data: str) -> Object:
     """A ConfigMap."""
     return {

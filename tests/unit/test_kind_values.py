@@ -12,9 +12,10 @@ import pytest
 from media_devcluster.images import Image
 from media_devcluster.kind import config, program, stack
 from media_devcluster.kind.cluster import KindCluster, answers, check_ports
+from media_devcluster.local.binaries import KIND, MODULES
 from media_devcluster.local.layout import NODE_ADDRESS
 from media_devcluster.processes import StartFailed, free_port
-from media_devcluster.state import ClusterKind, Part, Running, State
+from media_devcluster.state import ClusterKind, Part, Running, State, whole
 
 NAMES = ("media-api:dev", "media-worker:dev", "pause:1", "postgres:dev", "versitygw:dev")
 IMAGES = [Image(f"docker.io/local/{name}", Path("/cache") / f"{name}.tar", 1, False, 0.0) for name in NAMES]
@@ -110,18 +111,18 @@ def test_a_kind_on_the_path_is_used_when_it_knows_the_node_image(said: str, enou
 
 
 def test_the_module_pins_the_release_that_is_asked_for() -> None:
-    text = (program.MODULE / "go.mod").read_text(encoding="utf-8")
+    text = (MODULES / KIND.name / "go.mod").read_text(encoding="utf-8")
     assert "tool sigs.k8s.io/kind\n" in text
     assert f"sigs.k8s.io/kind v{program.VERSION[0]}.{program.VERSION[1]}.0 " in text
-    assert (program.MODULE / "go.sum").stat().st_size > 0
+    assert (MODULES / KIND.name / "go.sum").stat().st_size > 0
 
 
 def test_a_stack_that_came_up_is_whole_and_one_that_was_cut_off_is_not(tmp_path: Path) -> None:
     process = Running(pid=1, started=0.0, log=tmp_path / "log", stop_signal=15, stop_seconds=1.0)
-    assert stack.whole(state(complete=True))
-    assert not stack.whole(state(complete=False))
-    assert not stack.whole(state(complete=True, parts={Part.API: process}))
-    assert not stack.whole(None)
+    assert whole(state(complete=True))
+    assert not whole(state(complete=False))
+    assert not whole(state(complete=True, parts={Part.API: process}))
+    assert not whole(None)
 
 
 def test_a_port_that_is_taken_is_named_before_anything_is_created() -> None:

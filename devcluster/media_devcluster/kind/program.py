@@ -1,32 +1,18 @@
-"""The program kind: the one on PATH where it is new enough, else built from the Go module here and cached."""
+"""The program kind: the one on PATH where it is new enough, else built from its Go module and cached."""
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-from media_devcluster.images.engines import run
-from media_devcluster.images.recipes import Made
+from media_devcluster.local import binaries
 
-MODULE = Path(__file__).parent / "module"
 VERSION = (0, 33)
 """The release the module pins. An older one may not know how to start the node image that this one names."""
 ASK_SECONDS = 10.0
-BUILD_SECONDS = 900.0
-BUILT = Made(
-    "kind",
-    ("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", "{output}", "sigs.k8s.io/kind"),
-    (MODULE / "go.mod", MODULE / "go.sum"),
-    60,
-    "kind on PATH would do as well, or Go to build it: https://go.dev/dl",
-    env={"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"},
-    folder=MODULE,
-)
 _VERSION = re.compile(r"^kind v(\d+)\.(\d+)\.\d+ ")
 
 
@@ -48,23 +34,7 @@ def new_enough(said: str) -> bool:
 
 def build(cache: Path, tell: Callable[[str], None]) -> Path:
     """The one of the pinned module; built where the cache has none of exactly these pins. Raises StartFailed."""
-    program = cache / "bin" / f"kind-{BUILT.key}" / BUILT.name
-    if program.exists():
-        return program
-    tell(f"building kind (about {BUILT.seconds} s on two cores) …")
-    began = time.monotonic()
-    program.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = program.with_name(f"{program.name}.{os.getpid()}")
-    command = tuple(part.replace("{output}", str(unfinished.resolve())) for part in BUILT.command)
-    log = program.with_suffix(".log")
-    log.unlink(missing_ok=True)
-    try:
-        run(BUILT.name, command, log, BUILD_SECONDS, BUILT.env, folder=BUILT.folder, advice=BUILT.advice)
-        unfinished.rename(program)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    tell(f"built kind in {time.monotonic() - began:.0f} s")
-    return program
+    return binaries.build(cache, tell, [binaries.KIND])[binaries.KIND.name]
 
 
 def _said(program: str) -> str:

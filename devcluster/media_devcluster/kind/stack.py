@@ -17,14 +17,14 @@ from media_devcluster.folder import claimed, discard
 from media_devcluster.helm import Helm, merged
 from media_devcluster.images import Image, build_images
 from media_devcluster.kind import program
-from media_devcluster.kind.cluster import NAME, KindCluster, answers, check_docker
+from media_devcluster.kind.cluster import KindCluster, answers, check_docker
 from media_devcluster.kind.config import LOOPBACK, POSTGRESQL_PORT
 from media_devcluster.kube import Kube, Refused
 from media_devcluster.local import stack as local
 from media_devcluster.local.binaries import TABLE, build, cache_folder
-from media_devcluster.processes import Child, StartFailed
+from media_devcluster.processes import Child
 from media_devcluster.stack import Plan
-from media_devcluster.state import Part, State
+from media_devcluster.state import Part, State, whole
 
 NEEDED = ("helm", "versitygw")
 """What is built here: the rest of Kubernetes is in kind's node image."""
@@ -47,8 +47,6 @@ class KindStack:
     async def start(self) -> None:
         """Build what is not in the cache, create the cluster, install the chart unless the plan is a bare one."""
         await asyncio.to_thread(check_docker)
-        if whole(State.read(self._folder)):
-            raise StartFailed("media-dev", f"runs in {self._folder} already", advice="Stop it: media-dev down")
         with claimed(self._folder):
             try:
                 await self._start()
@@ -99,19 +97,10 @@ class KindStack:
 
     async def _install(self, images: list[Image]) -> None:
         self.values = merged(values(images, self.plan.bucket), self.plan.values)
-        kubeconfig, namespace = Path(self.state.kubeconfig), self.plan.namespace
-        try:
-            async with Kube.connect(kubeconfig) as kube:
-                await kube.keep("/api/v1/namespaces", _head("v1", "Namespace", namespace))
-                told = {"stringData": {"MEDIA_JWT_SECRET": self.state.token_secret}}
-                secrets_of = f"/api/v1/namespaces/{namespace}/secrets"
-                await kube.replace(secrets_of, {**_head("v1", "Secret", local.JWT), **told})
-                helm = Helm(self.binaries["helm"], kubeconfig)
-                await helm.install(local.RELEASE, namespace, local.CHART, self.values)
-                await _open(kube, namespace)
-                self.state.database_url = as_mapped(await local.database_url(kube, namespace))
-        except Refused as refused:
-            raise StartFailed(NAME, f"does not take what the chart needs: {refused}") from refused
+        helm = Helm(self.binaries["helm"], Path(self.state.kubeconfig))
+        async with local.chart_put(helm, self.plan.namespace, self.state.token_secret, self.values) as kube:
+            await _open(kube, self.plan.namespace)
+            self.state.database_url = as_mapped(await local.database_url(kube, self.plan.namespace))
         self.state.api_url = f"http://{LOOPBACK}:{local.API_PORT}"
         self.state.s3_endpoint = f"http://{LOOPBACK}:{local.S3_PORT}"
         self.state.bucket = self.plan.bucket
@@ -122,11 +111,6 @@ async def remove(folder: Path, tell: Callable[[str], None] = lambda line: None) 
     await asyncio.to_thread(check_docker)
     found = await asyncio.to_thread(program.find, cache_folder(), tell)
     await KindCluster(folder, found).stop()
-
-
-def whole(state: State | None) -> bool:
-    """Whether that is a stack that came up and lives in no process of this machine, so that none tells its end."""
-    return state is not None and state.complete and not state.parts
 
 
 def archives(images: list[Image]) -> list[Path]:

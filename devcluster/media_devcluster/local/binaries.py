@@ -51,6 +51,9 @@ TABLE = (
     Module("coredns", ("github.com/coredns/coredns",), 150),
     Module("helm", ("helm.sh/helm/v4/cmd/helm",), 130),
 )
+"""What a local node and its chart need."""
+KIND = Module("kind", ("sigs.k8s.io/kind",), 60)
+GO_ENVIRONMENT = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
 
 
 def cache_folder() -> Path:
@@ -83,7 +86,7 @@ def _build(module: Module, folder: Path) -> None:
         done = subprocess.run(
             argv,
             cwd=MODULES / module.name,
-            env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"},
+            env={**os.environ, **GO_ENVIRONMENT},
             capture_output=True,
             text=True,
             timeout=BUILD_SECONDS,

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -93,25 +94,12 @@ class LocalStack:
         self._write()
 
     async def _install(self) -> None:
-        try:
-            await self._put_chart(Path(self.state.kubeconfig))
-        except Refused as refused:
-            raise StartFailed("chart", f"lacks what the cluster refuses: {refused}") from refused
+        helm = Helm(self.binaries["helm"], Path(self.state.kubeconfig))
+        async with chart_put(helm, self.plan.namespace, self.state.token_secret, self.values) as kube:
+            self.state.database_url = await database_url(kube, self.plan.namespace)
         self.state.api_url = f"http://{NODE_ADDRESS}:{API_PORT}"
         self.state.s3_endpoint = f"http://{NODE_ADDRESS}:{S3_PORT}"
         self.state.bucket = self.plan.bucket
-
-    async def _put_chart(self, kubeconfig: Path) -> None:
-        async with Kube.connect(kubeconfig) as kube:
-            await kube.keep("/api/v1/namespaces", _object("Namespace", self.plan.namespace))
-            body = {
-                **_object("Secret", JWT),
-                "stringData": {"MEDIA_JWT_SECRET": self.state.token_secret},
-            }
-            await kube.replace(f"/api/v1/namespaces/{self.plan.namespace}/secrets", body)
-            helm = Helm(self.binaries["helm"], kubeconfig)
-            await helm.install(RELEASE, self.plan.namespace, CHART, self.values)
-            self.state.database_url = await database_url(kube, self.plan.namespace)
 
     def _begin(self, command: Command) -> Child:
         """Start it and write it down in one step without an await: nothing can be started and not be known."""
@@ -123,6 +111,23 @@ class LocalStack:
     def _write(self) -> None:
         self.state.parts = {part: Running.of(child) for part, child in self.children.items()}
         self.state.write(self._folder)
+
+
+@asynccontextmanager
+async def chart_put(helm: Helm, namespace: str, token_secret: str, values: Mapping[str, Any]) -> AsyncIterator[Kube]:
+    """Install the chart, or upgrade it, with the namespace and the Secret it needs; what follows may use the cluster.
+
+    Raises StartFailed, also for what the cluster refuses in the block.
+    """
+    try:
+        async with Kube.connect(helm.kubeconfig) as kube:
+            await kube.keep("/api/v1/namespaces", _object("Namespace", namespace))
+            body = {**_object("Secret", JWT), "stringData": {"MEDIA_JWT_SECRET": token_secret}}
+            await kube.replace(f"/api/v1/namespaces/{namespace}/secrets", body)
+            await helm.install(RELEASE, namespace, CHART, values)
+            yield kube
+    except Refused as refused:
+        raise StartFailed("chart", f"lacks what the cluster refuses: {refused}") from refused
 
 
 async def database_url(kube: Kube, namespace: str) -> str:
