@@ -6,17 +6,18 @@ BIN := $(VENV)/bin
 FILES ?=
 COMPILE := uv pip compile --generate-hashes --universal --python-version 3.11 --no-header
 
-.PHONY: help setup demo test check images e2e bench readme lock clean
+.PHONY: help setup demo test browser check images e2e bench readme lock clean
 
 help:  ## what can be asked for
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 setup: $(VENV)/.ready  ## install everything, hash-checked, into .venv
 
-$(VENV)/.ready: requirements/dev.lock pyproject.toml
+$(VENV)/.ready: requirements/dev.lock requirements/web.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python scripts/web_assets.py
 	@touch $@
 
 demo: setup  ## the whole service on this machine, pictures processed, everything stopped again (FILES="a.jpg b.png" for your own)
@@ -29,6 +30,10 @@ test: setup  ## the whole suite, and the coverage of each package against its ga
 	@mkdir -p build
 	$(BIN)/coverage json --quiet -o build/coverage.json
 	$(BIN)/python scripts/coverage_gates.py build/coverage.json
+
+browser: setup  ## the player page in a real browser, its pictures in build/browser (chromium, ffmpeg)
+	$(BIN)/python scripts/web_assets.py --tests
+	$(BIN)/pytest tests/browser
 
 check: setup  ## style, types, import rule, CRDs, lock file
 	$(BIN)/ruff check .

@@ -17,12 +17,19 @@ from media_api.ledger import Ledger
 from media_api.metrics import Metrics
 from media_api.middleware import MIDDLEWARES, with_headers
 from media_api.ports import PORTS, Ports
-from media_api.routes import assets, operations, playback, serving, uploads
+from media_api.routes import assets, operations, playback, player, serving, uploads
 from media_api.routes.operations import STOPPING, WHOLE
 from media_api.settings import ApiSettings
 from media_api.storage import Storage
 
-_SERVED = (*uploads.ENDPOINTS, *playback.ENDPOINTS, *assets.ENDPOINTS, *serving.ENDPOINTS, *operations.ENDPOINTS)
+_SERVED = (
+    *uploads.ENDPOINTS,
+    *playback.ENDPOINTS,
+    *assets.ENDPOINTS,
+    *serving.ENDPOINTS,
+    *player.ENDPOINTS,
+    *operations.ENDPOINTS,
+)
 ENDPOINTS = (*_SERVED, *openapi.endpoints(_SERVED))
 
 

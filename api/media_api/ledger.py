@@ -23,6 +23,7 @@ from media_api.paging import Cursor
 from media_api.uploads import Announced, Found
 from media_core.asset import AssetSpec, AssetStatus, AssetType, Source, TranscodeStatus
 from media_core.conditions import Reason
+from media_core.pool import pool_for
 
 log = structlog.get_logger()
 
@@ -93,7 +94,7 @@ class Row:
             size_bytes=self.size_bytes or 0,
             content_type=self.content_type,
         )
-        return AssetSpec(asset_type=self.asset_type, owner=self.owner, source=source)
+        return AssetSpec(asset_type=self.asset_type, owner=self.owner, source=source, pool=pool_for(self.asset_type))
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ class DeletedAnswer(Answer):
 
 
 class VariantAnswer(Answer):
-    """One rendition of an image."""
+    """One rendition: of an image a picture; of a video a rung (its playlist), the MP4, or the thumbnail."""
 
     name: str
     key: str
@@ -132,12 +132,14 @@ class PlaybackAnswer(Answer):
     asset_type: AssetType
     message: str | None = Field(description="Where it stands, in a sentence for people.")
     reason: str | None = Field(description="Where it stands, in one word for programs.")
-    variants: list[VariantAnswer] = Field(description="The renditions of an image, once it is completed.")
+    variants: list[VariantAnswer] = Field(description="What was made of it, once it is completed.")
     width: int | None = Field(description="Width as shown, in pixels.")
     height: int | None = Field(description="Height as shown, in pixels.")
-    frames: int | None = Field(description="Frames of an animation; 1 for a still.")
+    frames: int | None = Field(description="Frames of an animation; 1 for a still, null for a video.")
     placeholder: str | None = Field(description="ThumbHash of the picture, base64.")
     dominant_color: str | None = Field(description="Dominant colour, as in CSS.")
+    progress_percent: int | None = Field(description="How much of a video is transcoded, while it is processed.")
+    duration_seconds: int | None = Field(description="Length of a video, once it is known.")
 
 
 class AssetAnswer(PlaybackAnswer):

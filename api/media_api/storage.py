@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -128,6 +129,11 @@ class Storage:
         """A URL for reading; type and disposition are part of what is signed."""
         forced = {"ResponseContentType": content_type, "ResponseContentDisposition": disposition}
         return await self._run(lambda: self._presigned("get_object", key, seconds, forced))
+
+    async def public_origin(self) -> str:
+        """Scheme and host of every presigned URL, as a page's policy names it."""
+        parts = urlsplit(await self._run(lambda: self._presigned("get_object", "origin", 1, {})))
+        return f"{parts.scheme}://{parts.netloc}"
 
     async def look(self, key: str) -> Found | None:
         """Size, ETag and first bytes, in one answer, so that they are of the same object; None where there is none."""

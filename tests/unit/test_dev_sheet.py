@@ -38,6 +38,8 @@ def completed(name: str = "photo.jpg", content_type: str = "image/jpeg") -> Card
         frames=1,
         placeholder=HASH,
         dominant_color="#c81e28",
+        progress_percent=None,
+        duration_seconds=None,
     )
     media = Media(Path(name), 400_000, content_type, AssetType.IMAGE)
     carried = Carried(Path(name), TranscodeStatus.COMPLETED, "", str(ASSET), media, shown, seconds=0.5)

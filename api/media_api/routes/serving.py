@@ -26,7 +26,6 @@ log = structlog.get_logger()
 
 WRITE_SECONDS = 60.0
 """How long a client may take for one chunk before it is given up."""
-STREAM_CACHE = "public, max-age=300"
 SANDBOX = "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox"
 NO_FILE = "There is no such file."
 
@@ -62,7 +61,7 @@ async def _stream(request: web.Request, ports: Ports, found: Delivery) -> web.St
     stat = await ports.storage.stat(found.key, found.etag)
     headers = {
         "Accept-Ranges": "bytes",
-        "Cache-Control": STREAM_CACHE,
+        "Cache-Control": found.cache_control,
         "Content-Disposition": found.disposition,
         "Content-Security-Policy": SANDBOX,
         "Cross-Origin-Resource-Policy": "cross-origin",

@@ -112,8 +112,9 @@ def product(bases: Mapping[str, Recipe | str], root: Path = checkout.ROOT) -> tu
         return Recipe(name, root / f"Dockerfile.{part}", files, bases, seconds, target=target)
 
     core = "core/media_core"
+    page = ("requirements/web.lock", "scripts/web_assets.py")
     return (
-        recipe("media-api", "api", 100, core, "operator/media_operator", "api/media_api", target="api"),
+        recipe("media-api", "api", 100, core, "operator/media_operator", "api/media_api", *page, target="api"),
         recipe("media-worker", "worker", 80, core, "worker_image/media_worker", target="worker"),
     )
 
