@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 FILES ?=
 COMPILE := uv pip compile --generate-hashes --universal --python-version 3.11 --no-header
 
-.PHONY: help setup demo test browser check images e2e bench readme lock clean
+.PHONY: help setup demo test video browser check images e2e bench readme lock clean
 
 help:  ## what can be asked for
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -30,6 +30,9 @@ test: setup  ## the whole suite, and the coverage of each package against its ga
 	@mkdir -p build
 	$(BIN)/coverage json --quiet -o build/coverage.json
 	$(BIN)/python scripts/coverage_gates.py build/coverage.json
+
+video: setup  ## the tests that transcode films (ffmpeg)
+	$(BIN)/pytest tests/video -n 2
 
 browser: setup  ## the player page in a real browser, its pictures in build/browser (chromium, ffmpeg)
 	$(BIN)/python scripts/web_assets.py --tests

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
-from media_core.asset import AssetStatus, AssetType, DeletionPolicy, MediaAsset, Phase
+from media_core.asset import AssetStatus, AssetType, DeletionPolicy, MediaAsset, Phase, VideoBackend, VideoStatus
 from media_core.backoff import backoff
 from media_core.conditions import (
     CHARGED,
@@ -30,6 +30,9 @@ from media_core.pool import Attempts
 
 GIVE_BACK_DEADLINE = timedelta(seconds=60)
 """How long a deletion waits for the worker to let go before it goes ahead behind the fence."""
+
+CANCEL_DEADLINE = timedelta(minutes=5)
+"""How long a deletion waits for MediaConvert to cancel its job, which has to be found first after a crash."""
 
 UNCHARGED_WAIT_SECONDS = 5.0
 """Wait after a give-back that was nobody's fault but would likely happen again at once."""
@@ -71,6 +74,10 @@ class Observed:
     """Whether the ledger has this settled status, so that the object may go."""
     crowded: bool = False
     """Whether uploads wait because the cluster holds as many objects as it may: then the settled ones make room."""
+    video_backend: VideoBackend | None = None
+    """Who transcodes videos that nobody has begun with."""
+    transcoder: bool = False
+    """Whether somebody here talks to MediaConvert, and can cancel a job there."""
     chance: float = 0.5
 
 
@@ -141,6 +148,10 @@ def being_deleted(seen: Observed) -> Plan | None:
         return None
     if PURGE_FINALIZER not in asset.metadata.finalizers:
         return Nothing()
+    if status is not None and seen.transcoder and submitted(status):
+        deadline = asset.metadata.deletion_timestamp + CANCEL_DEADLINE
+        if seen.now < deadline:
+            return LookAgain(deadline)
     if status is not None and _in_hand(seen, status):
         deadline = asset.metadata.deletion_timestamp + GIVE_BACK_DEADLINE
         if seen.now < deadline:
@@ -197,12 +208,33 @@ def _accepted(status: AssetStatus, seen: Observed) -> WriteStatus:
             message = "Checked; it is served as an attachment."
             return WriteStatus(done.because(Truth.TRUE, Reason.COMPLETED, message, seen.now), event=Reason.COMPLETED)
         case AssetType.VIDEO:
-            message = "No video backend is configured; it waits for one, and its original can be played meanwhile."
-            return WriteStatus(status.because(Truth.UNKNOWN, Reason.NO_BACKEND, message, seen.now))
+            return WriteStatus(_awaiting_backend(status, seen))
         case AssetType.IMAGE:
             return WriteStatus(status.because(Truth.UNKNOWN, Reason.QUEUED, "Waits for a worker.", seen.now))
         case _:
             assert_never(seen.asset.spec.asset_type)
+
+
+def _awaiting_backend(status: AssetStatus, seen: Observed) -> AssetStatus:
+    match seen.video_backend:
+        case None:
+            message = "No video backend is configured; it waits for one, and its original can be played meanwhile."
+            unserved = status.model_copy(update={"video": None})
+            return unserved.because(Truth.UNKNOWN, Reason.NO_BACKEND, message, seen.now)
+        case VideoBackend.FFMPEG:
+            message = "Waits for a worker."
+        case VideoBackend.MEDIACONVERT:
+            message = "Waits to be submitted to MediaConvert."
+        case _:
+            assert_never(seen.video_backend)
+    served = status.model_copy(update={"video": VideoStatus(backend=seen.video_backend)})
+    return served.because(Truth.UNKNOWN, Reason.QUEUED, message, seen.now)
+
+
+def submitted(status: AssetStatus) -> bool:
+    """Whether MediaConvert has a job of it, or may have: the intent is there."""
+    video = status.video
+    return not status.phase.settled and video is not None and video.submit_token is not None
 
 
 def asked_to_retry(seen: Observed) -> Plan | None:
@@ -221,6 +253,27 @@ def asked_to_retry(seen: Observed) -> Plan | None:
         conditions=without_condition(status.conditions, ConditionType.ISOLATED),
     )
     return WriteStatus(_accepted(rearmed, seen).status, event=Reason.RETRIED)
+
+
+def backend_changed(seen: Observed) -> Plan | None:
+    """A video that nobody has begun with goes to the backend that is configured by now."""
+    asset, status = seen.asset, seen.asset.status
+    if asset.spec.asset_type is not AssetType.VIDEO or status is None or status.phase is not Phase.PENDING:
+        return None
+    known = status.video.backend if status.video else None
+    if status.assigned_job is not None or submitted(status) or known is seen.video_backend:
+        return None
+    # What it was to wait for was the other backend's trouble.
+    return _accepted(status.model_copy(update={"not_before": None}), seen)
+
+
+def left_at_mediaconvert(seen: Observed) -> Plan | None:
+    """A video that was submitted, and that nobody here can ask for: it is told what it waits for."""
+    status = seen.asset.status
+    if status is None or seen.transcoder or not submitted(status) or status.reason == Reason.NO_BACKEND:
+        return None
+    message = "It was submitted to MediaConvert; set MEDIACONVERT_ROLE_ARN, and what became of it is looked for."
+    return WriteStatus(status.because(Truth.UNKNOWN, Reason.NO_BACKEND, message, seen.now))
 
 
 def settled(seen: Observed) -> Plan | None:
@@ -296,6 +349,8 @@ CHECKS: tuple[Check, ...] = (
     without_finalizer,
     without_status,
     asked_to_retry,
+    backend_changed,
+    left_at_mediaconvert,
     settled,
     given_back,
     worker_gone,
@@ -311,9 +366,15 @@ def bound(status: AssetStatus, job: str, now: datetime) -> AssetStatus:
             "binding": status.binding + 1,
             "not_before": None,
             "start_time": None,
+            "video": _at_its_beginning(status.video),
         }
     )
     return scheduled.because(Truth.UNKNOWN, Reason.BOUND, f"Bound to worker {job}.", now)
+
+
+def _at_its_beginning(video: VideoStatus | None) -> VideoStatus | None:
+    """What an earlier worker had made of it is not gone on with."""
+    return video and video.model_copy(update={"progress_percent": None})
 
 
 def released(status: AssetStatus, reason: Reason, message: str, now: datetime) -> AssetStatus:
@@ -330,6 +391,7 @@ def _unbound(
         "binding": status.binding + 1,
         "start_time": None,
         "not_before": not_before,
+        "video": _at_its_beginning(status.video),
     }
     return status.model_copy(update=free).because(Truth.UNKNOWN, reason, message, now)
 

@@ -42,14 +42,22 @@ class NotAFilm(Exception):
 
 
 def job_request(asset: MediaAsset, film: Film, *, role: str, queue: str, token: str) -> dict[str, Any]:
-    """The arguments of CreateJob. `UserMetadata` is how a job is found again whose id was never heard."""
+    """The arguments of CreateJob. `UserMetadata` is how a job is found again whose id was never heard.
+
+    It says the size of the film too: whoever proves the outputs would have to probe it again, once for every video.
+    """
     source = asset.spec.source
     base = f"s3://{source.bucket}/{video_base(asset.spec.owner, asset.name)}"
     return {
         "Role": role,
         "Queue": queue,
         "ClientRequestToken": token,
-        "UserMetadata": {"assetId": asset.name, "namespace": asset.metadata.namespace, "uid": asset.uid},
+        "UserMetadata": {
+            "assetId": asset.name,
+            "namespace": asset.metadata.namespace,
+            "uid": asset.uid,
+            "shown": "x".join(map(str, film.shown)),
+        },
         # Accelerated jobs, and passes beyond one, are paid for at several times the price.
         "AccelerationSettings": {"Mode": "DISABLED"},
         "StatusUpdateInterval": "SECONDS_10",

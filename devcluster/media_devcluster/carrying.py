@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from media_api.models import PlaybackAnswer
-from media_core.asset import TranscodeStatus
+from media_core.asset import AssetType, TranscodeStatus
 from media_devcluster.client import POLL_SECONDS, SETTLED, Client, Refused
 from media_devcluster.guessing import Media, Unusable, look_at
 
@@ -30,6 +30,9 @@ class Progress(Protocol):
     def now(self, file: Path, state: str) -> None:
         """It has come to this state."""
 
+    def said(self, file: Path, sentence: str) -> None:
+        """What is said of a film while it is transcoded, which takes its time."""
+
 
 class Silent:
     """Tells nobody."""
@@ -38,6 +41,9 @@ class Silent:
         """Nothing."""
 
     def now(self, file: Path, state: str) -> None:
+        """Nothing."""
+
+    def said(self, file: Path, sentence: str) -> None:
         """Nothing."""
 
 
@@ -126,13 +132,14 @@ async def _settle(
     client: Client, sent: Carried, asked: float, wait_seconds: float, pause: float, told: Progress
 ) -> Carried:
     """Until playback shows it settled, or the time is over."""
+
+    def seen(answer: PlaybackAnswer) -> None:
+        told.now(sent.file, answer.transcode_status.value.lower())
+        if answer.asset_type is AssetType.VIDEO and (sentence := _how_far(answer)):
+            told.said(sent.file, sentence)
+
     try:
-        shown = await client.settled(
-            sent.asset_id,
-            wait_seconds,
-            lambda seen: told.now(sent.file, seen.transcode_status.value.lower()),
-            pause,
-        )
+        shown = await client.settled(sent.asset_id, wait_seconds, seen, pause)
     except Refused as error:
         told.now(sent.file, "lost")
         return replace(sent, status=TranscodeStatus.FAILED, message=str(error))
@@ -141,3 +148,9 @@ async def _settle(
     if shown.transcode_status not in SETTLED:
         message = f"Not settled after {wait_seconds:.0f} s. {message}".strip()
     return replace(sent, status=shown.transcode_status, message=message, playback=shown, seconds=took)
+
+
+def _how_far(answer: PlaybackAnswer) -> str:
+    """What there is to say of a film that is not settled yet."""
+    percent = f"{answer.progress_percent} %" if answer.progress_percent is not None else ""
+    return " · ".join(word for word in (percent, answer.message or "") if word)

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
+from media_core.asset import VideoBackend
 from media_devcluster import checkout, commands, token, view
 from media_devcluster.carrying import WAIT_SECONDS
 from media_devcluster.commands import DEFAULT_FOLDER, DEFAULT_USER
@@ -38,6 +39,20 @@ wait_seconds = click.option(
     help="Seconds to wait for each file.",
     type=click.FloatRange(1),
 )
+video = click.option(
+    "--video",
+    type=click.Choice([backend.value for backend in VideoBackend]),
+    help="Transcode videos too: mediaconvert (the default when only --video is said) by a double of AWS Elemental "
+    "MediaConvert on this machine, ffmpeg by workers of the cluster. Both need ffmpeg here.",
+)
+
+
+class WithVideo(click.Command):
+    """A command whose --video may stand without a backend, also before a file."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, with the backend that is meant put in."""
+        return super().parse_args(ctx, _with_backend(args))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,7 +70,7 @@ def main() -> None:
     """
 
 
-@main.command()
+@main.command(cls=WithVideo)
 @click.option(
     "--cluster",
     type=click.Choice([kind.value for kind in ClusterKind]),
@@ -72,6 +87,8 @@ def main() -> None:
 @click.option("--s3-endpoint", help="existing: S3, by a URL that this machine and the worker pods both reach.")
 @click.option("--bucket", default=BUCKET, show_default=True, help="existing: a bucket that is there.")
 @click.option("--worker-image", help="existing: image of the worker Jobs.")
+@click.option("--video-worker-image", help="existing: image of the worker Jobs that transcode, with --video ffmpeg.")
+@video
 @click.option("--api-port", type=click.IntRange(1, 65535), help="Port of the REST API (default: a free one).")
 @click.option("--bare", is_flag=True, help="local, kind: only the cluster with the images on it.")
 @click.option("--foreground", is_flag=True, help="Stay, and stop everything at Ctrl-C.")
@@ -86,6 +103,8 @@ def up(
     s3_endpoint: str | None,
     bucket: str,
     worker_image: str | None,
+    video_worker_image: str | None,
+    video: str | None,
     api_port: int | None,
     bare: bool,
     foreground: bool,
@@ -107,6 +126,7 @@ def up(
     \b
     media-dev up
     media-dev up --json | jq -r .api_url
+    media-dev up --video ffmpeg
     media-dev up --cluster local
     media-dev up --cluster existing --kubeconfig ~/.kube/staging --context staging \\
       --database-url postgresql://media@db/media --s3-endpoint https://s3.example.org \\
@@ -115,11 +135,13 @@ def up(
     if cluster == ClusterKind.EXISTING:
         store = _existing_store(kubeconfig, context, database_url, s3_endpoint, bucket)
     else:
-        _refuse_unused(kubeconfig, context, database_url, s3_endpoint, worker_image)
+        _refuse_unused(kubeconfig, context, database_url, s3_endpoint, worker_image, video_worker_image)
         store = None
     installed = cluster in (ClusterKind.LOCAL, ClusterKind.KIND)
     if bare and not installed:
         raise click.UsageError("--bare: only with --cluster local or kind.")
+    if video and installed:
+        raise click.UsageError(f"--video: not with --cluster {cluster}, where the chart's values say it.")
     if api_port and installed:
         raise click.UsageError(f"--api-port: not with --cluster {cluster}, where the API has a port of the node.")
     plan = Plan(
@@ -132,6 +154,8 @@ def up(
         store=store,
         bucket=bucket,
         worker_image=worker_image,
+        video=VideoBackend(video) if video else None,
+        video_worker_image=video_worker_image,
         api_port=api_port,
         bare=bare,
     )
@@ -185,7 +209,7 @@ def down(data_dir: Path) -> None:
     _exit(commands.down(data_dir))
 
 
-@main.command()
+@main.command(cls=WithVideo)
 @files
 @click.option(
     "--output",
@@ -195,10 +219,13 @@ def down(data_dir: Path) -> None:
     help="Where the contact sheet and the renditions are written.",
 )
 @click.option("--keep", is_flag=True, help="Leave the stack running afterwards.")
+@video
 @wait_seconds
 @as_json
-def demo(files: tuple[Path, ...], output: Path, keep: bool, timeout: float, as_json: bool) -> None:
-    """Start everything, carry FILES (default: the samples) through it, show what came out, stop everything.
+def demo(files: tuple[Path, ...], output: Path, keep: bool, video: str | None, timeout: float, as_json: bool) -> None:
+    """Start everything, carry FILES through it, show what came out, stop everything.
+
+    Without FILES it takes the samples; with --video a film of 20 seconds, with sound, that is made on the spot.
 
     Exit code 0 when every file was completed, 1 when any was refused, failed or not settled in time. One bad file
     does not stop the others. With --json, stdout is {"assets": [...]}, a row for each file, in every case.
@@ -207,11 +234,14 @@ def demo(files: tuple[Path, ...], output: Path, keep: bool, timeout: float, as_j
     media-dev demo
     media-dev demo ~/Pictures/*.jpg
     media-dev demo --json photo.jpg | jq '.assets[].seconds'
+    media-dev demo --video
+    media-dev demo --video ffmpeg film.mp4
     """
-    chosen = list(files) or checkout.samples()
-    if not chosen:
+    chosen = list(files) or ([] if video else checkout.samples())
+    if not chosen and not video:
         raise click.UsageError("Which files? There are no samples here. For example: media-dev demo photo.jpg")
-    _exit(commands.demo(chosen, output, keep, timeout, as_json))
+    backend = VideoBackend(video) if video else None
+    _exit(commands.demo(chosen, output, keep, timeout, as_json, backend))
 
 
 @main.command()
@@ -264,8 +294,22 @@ def _existing_store(
     return S3(str(endpoint), bucket, keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], region)
 
 
+def _with_backend(arguments: list[str]) -> list[str]:
+    """The arguments, with a --video that names no backend meaning the double."""
+    backends = {backend.value for backend in VideoBackend}
+    bare = [
+        at for at, word in enumerate(arguments) if word == "--video" and not backends & set(arguments[at + 1 : at + 2])
+    ]
+    return [f"--video={VideoBackend.MEDIACONVERT}" if at in bare else word for at, word in enumerate(arguments)]
+
+
 def _refuse_unused(
-    kubeconfig: Path | None, context: str | None, database_url: str | None, endpoint: str | None, image: str | None
+    kubeconfig: Path | None,
+    context: str | None,
+    database_url: str | None,
+    endpoint: str | None,
+    image: str | None,
+    video_image: str | None,
 ) -> None:
     given = {
         "--kubeconfig": kubeconfig,
@@ -273,6 +317,7 @@ def _refuse_unused(
         "--database-url": database_url,
         "--s3-endpoint": endpoint,
         "--worker-image": image,
+        "--video-worker-image": video_image,
     }
     if unused := [name for name, value in given.items() if value]:
         raise click.UsageError(f"{' and '.join(unused)}: only with --cluster existing.")

@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 import click
 from rich.text import Text
 
-from media_core.asset import TranscodeStatus
+from media_core.asset import TranscodeStatus, VideoBackend
+from media_devcluster import film, token, view
 from media_devcluster import status as status_of
-from media_devcluster import token, view
 from media_devcluster.carrying import Carried, carry_all
 from media_devcluster.client import PREFIX, Client
 from media_devcluster.demo import Shown, show
@@ -145,13 +145,23 @@ async def down(folder: Path) -> int:
     return 0
 
 
-async def demo(files: list[Path], output: Path, keep: bool, timeout: float, as_json: bool) -> int:
-    """Start everything, carry the files, show what came out, stop everything."""
+async def demo(
+    files: list[Path],
+    output: Path,
+    keep: bool,
+    timeout: float,
+    as_json: bool,
+    video: VideoBackend | None = None,
+) -> int:
+    """Start everything, carry the files (none: a film made now), show what came out, stop everything."""
     folder = Path(tempfile.mkdtemp(prefix="media-dev-"))
-    stack = Stack(Plan(folder), view.Steps().tell)
+    stack = Stack(Plan(folder, video=video), view.Steps().tell)
+    files = files or [folder / film.NAME]
     spent = True
     try:
         await stack.start()
+        if files == [folder / film.NAME]:
+            await film.make(files[0])
         with view.Bars.shown() as bars:
             shown = await show(stack, files, output, timeout, bars)
         spent = not keep
@@ -193,11 +203,13 @@ def _say_where(state: State, folder: Path, as_json: bool) -> None:
         _print_json(_where_json(state, folder))
         return
     rows = [
+        ("Player", f"{state.api_url}/#token={token.mint(state.token_secret, DEFAULT_USER)}"),
         ("API", f"{state.api_url}{PREFIX}"),
         ("Kubernetes", f"export KUBECONFIG={state.kubeconfig}"),
         ("Namespace", state.namespace),
         ("PostgreSQL", state.database_url),
         ("S3", f"{state.s3_endpoint}  bucket {state.bucket}"),
+        *([("MediaConvert", f"{state.mediaconvert_url} (a double)")] if state.mediaconvert_url else []),
         ("Logs", str(folder / LOGS)),
     ]
     steps = [
@@ -219,6 +231,7 @@ def _where_json(state: State, folder: Path) -> dict[str, Any]:
         "database_url": state.database_url,
         "s3_endpoint": state.s3_endpoint,
         "bucket": state.bucket,
+        "mediaconvert_endpoint": state.mediaconvert_url or None,
         "token": token.mint(state.token_secret, DEFAULT_USER),
         "data_dir": str(folder.resolve()),
         "pids": {part.value: running.pid for part, running in state.parts.items()},

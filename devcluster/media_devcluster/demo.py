@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from media_core.names import ASSETS
 from media_devcluster import checkout, sheet
@@ -18,6 +18,7 @@ from media_devcluster.stack import Stack
 
 USER = "demo"
 MEDIA = "media"
+PLAYLIST = ".m3u8"
 KUBECTL_SECONDS = 30
 
 
@@ -68,12 +69,16 @@ async def _card(client: Client, output: Path, number: int, row: Carried) -> Card
     await asyncio.to_thread(shutil.copyfile, row.file, output / original)
     renditions: dict[str, str] = {}
     for variant in row.playback.variants if row.playback else ():
+        suffix = PurePosixPath(variant.key).suffix
+        if suffix == PLAYLIST:
+            # Of use only with its segments, where it came from; the sheet tells its size.
+            continue
         try:
             content = await client.download(variant.url)
         except Refused:
             # Its figure is left out of the sheet; the table has the row all the same.
             continue
-        path = f"{place}/{variant.name}.webp"
+        path = f"{place}/{variant.name}{suffix}"
         await asyncio.to_thread((output / path).write_bytes, content)
         renditions[variant.name] = path
     return Card(row, original, renditions)

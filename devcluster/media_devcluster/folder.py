@@ -17,7 +17,7 @@ from media_devcluster.state import FILE, State, whole
 
 LOGS = "logs"
 CLUSTER = "cluster"
-DATA = ("postgres", "s3")
+DATA = ("postgres", "s3", "mediaconvert")
 
 
 @contextmanager

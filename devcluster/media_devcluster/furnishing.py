@@ -1,4 +1,4 @@
-"""What a cluster must hold before the operator starts: namespace, CRDs, the workers' Secret and account, the pool.
+"""What a cluster must hold before the operator starts: namespace, CRDs, the workers' Secret and account, the pools.
 
 Done with plain create-or-replace calls, since the embedded cluster refuses server-side apply; running it twice is
 harmless. A pool that is there already is left as it is: its replicas may be somebody else's to set.
@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from media_core.names import API_VERSION, ASSETS, DEFAULT_POOL, GROUP, MANAGED_BY_LABEL, POOL_KIND, POOLS, VERSION
+from media_core.names import API_VERSION, ASSETS, GROUP, MANAGED_BY_LABEL, POOL_KIND, POOLS, VERSION
 from media_devcluster.kube import Kube, Refused
 from media_devcluster.objectstore import S3
 from media_devcluster.processes import POLL_SECONDS, StartFailed
@@ -29,11 +29,14 @@ ESTABLISHED_SECONDS = 30.0
 
 
 async def furnish(
-    kubeconfig: Path, namespace: str, store: S3, crds: Iterable[Path], pool_spec: Mapping[str, Any]
+    kubeconfig: Path, namespace: str, store: S3, crds: Iterable[Path], pools: Mapping[str, Mapping[str, Any]]
 ) -> tuple[str, ...]:
-    """Put everything there. Returns what was made, for people to read. Raises StartFailed."""
+    """Put everything there; `pools` are specs by name. Returns what was made, for people to read.
+
+    Raises StartFailed.
+    """
     inside = f"/api/v1/namespaces/{namespace}"
-    pools = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{POOLS}"
+    served = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{POOLS}"
     try:
         async with Kube.connect(kubeconfig) as kube:
             made = [await kube.keep("/api/v1/namespaces", _named("v1", "Namespace", namespace))]
@@ -45,7 +48,8 @@ async def furnish(
             )
             for body in _rights(namespace):
                 made += await _if_served(kube, f"{RBAC}/namespaces/{namespace}/{body['kind'].lower()}s", body)
-            made.append(await kube.keep(pools, _pool(namespace, pool_spec)))
+            for name, spec in pools.items():
+                made.append(await kube.keep(served, _pool(namespace, name, spec)))
     except Refused as refused:
         advice = (
             "Does `kubectl cluster-info` answer with the same kubeconfig and context?"
@@ -110,5 +114,5 @@ def _secret(namespace: str, store: S3) -> dict[str, Any]:
     return {**_named("v1", "Secret", SECRET, namespace), "type": "Opaque", "data": data}
 
 
-def _pool(namespace: str, spec: Mapping[str, Any]) -> dict[str, Any]:
-    return {**_named(API_VERSION, POOL_KIND, DEFAULT_POOL, namespace), "spec": dict(spec)}
+def _pool(namespace: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {**_named(API_VERSION, POOL_KIND, name, namespace), "spec": dict(spec)}

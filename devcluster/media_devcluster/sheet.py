@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+from media_api.models import VariantAnswer
 from media_core.asset import AssetType, TranscodeStatus
 from media_devcluster.carrying import Carried
 from media_devcluster.sizes import bytes_text, share_text
@@ -81,7 +82,9 @@ def _original(card: Card) -> str:
         return "<span class=none>no picture</span>"
     link = quote(card.original)
     if media.asset_type is AssetType.VIDEO:
-        return f'<video src="{link}" controls preload="metadata"></video>'
+        poster = card.renditions.get("thumbnail")
+        behind = f' poster="{quote(poster)}"' if poster else ""
+        return f'<video src="{link}" controls preload="metadata"{behind}></video>'
     if media.content_type in SHOWN_BY_BROWSERS and card.carried.status is not TranscodeStatus.FAILED:
         size = f' width="{shown.width}" height="{shown.height}"' if shown and shown.width and shown.height else ""
         return f'<a href="{link}"><img src="{link}" alt="the original" loading="lazy"{size}{_behind(shown)}></a>'
@@ -105,6 +108,8 @@ def _facts(carried: Carried) -> str:
         facts += [escape(media.content_type), bytes_text(media.size_bytes)]
     if shown and shown.width and shown.height:
         facts.append(f"{shown.width} × {shown.height}")
+    if shown and shown.duration_seconds:
+        facts.append(f"{shown.duration_seconds} s")
     if shown and (shown.frames or 1) > 1:
         facts.append(f"{shown.frames} frames")
     return " · ".join(facts)
@@ -127,15 +132,22 @@ def _strip(card: Card) -> str:
         figures.append(_figure("placeholder", f'<img src="{url}" alt="">', f"{len(shown.placeholder)} characters"))
     whole = card.carried.media.size_bytes if card.carried.media else 0
     for variant in shown.variants:
-        if path := card.renditions.get(variant.name):
-            picture = (
-                f'<a href="{quote(path)}"><img src="{quote(path)}" alt="{escape(variant.name)}" loading="lazy"'
-                f' width="{variant.width}" height="{variant.height}"></a>'
-            )
+        if picture := _picture(card, variant):
             share = f" ({share_text(variant.bytes, whole)})" if whole else ""
             size = f"{variant.width} × {variant.height}<br>{bytes_text(variant.bytes)}{share}"
             figures.append(_figure(variant.name, picture, size))
     return "".join(figures)
+
+
+def _picture(card: Card, variant: VariantAnswer) -> str:
+    """What is shown of a rendition; nothing of one whose file is not there."""
+    link = quote(card.renditions.get(variant.name, ""))
+    if link.endswith(".mp4"):
+        return f'<a class=none href="{link}">MP4</a>'
+    if link:
+        size = f' width="{variant.width}" height="{variant.height}"'
+        return f'<a href="{link}"><img src="{link}" alt="{escape(variant.name)}" loading="lazy"{size}></a>'
+    return "<span class=none>HLS</span>" if variant.key.endswith(".m3u8") else ""
 
 
 def _figure(name: str, picture: str, below: str) -> str:

@@ -22,8 +22,11 @@ from typing import Any, Self
 
 import aiohttp
 
+from media_core.asset import VideoBackend
+from media_core.names import DEFAULT_POOL, VIDEO_POOL
 from media_devcluster import checkout, furnishing, objectstore, postgres, token
 from media_devcluster.folder import CLUSTER, LOGS, claimed, discard
+from media_devcluster.mediaconvert import starting as mediaconvert
 from media_devcluster.objectstore import S3
 from media_devcluster.processes import Child, Command, StartFailed, free_port
 from media_devcluster.state import ClusterKind, Part, Running, State, stop_in_order
@@ -32,6 +35,8 @@ MIGRATE_SECONDS = 60.0
 PROBE_SECONDS = 5.0
 BUCKET = "media-dev"
 POOL: Mapping[str, Any] = {"replicas": 1, "concurrency": 2, "idleSeconds": 30}
+FILMS: Mapping[str, Any] = {"replicas": 1, "concurrency": 1, "prefetch": 0, "idleSeconds": 30}
+"""Of the pool whose workers transcode: one film at a time takes all that a machine has."""
 Probe = Callable[[], Awaitable[bool]]
 
 
@@ -39,6 +44,7 @@ Probe = Callable[[], Awaitable[bool]]
 class Plan:
     """What is to run, and where. A part that is not in `parts` is not started; what needs it must be told instead.
 
+    `video` says who transcodes: a double of MediaConvert on this machine, or workers with ffmpeg; None nobody.
     `bare` and `values` (of the chart, on top of those that a local cluster needs) are for a local cluster only.
     """
 
@@ -52,6 +58,8 @@ class Plan:
     store: S3 | None = None
     bucket: str = BUCKET
     worker_image: str | None = None
+    video: VideoBackend | None = None
+    video_worker_image: str | None = None
     pool: Mapping[str, Any] = field(default_factory=lambda: POOL)
     api_port: int | None = None
     bare: bool = False
@@ -87,8 +95,10 @@ class Stack:
 
     async def _start(self) -> None:
         try:
+            if self.plan.video is not None:
+                mediaconvert.see_programs()
             await _together(self._start_postgres(), self._start_s3(), self._start_cluster())
-            await _together(self._migrate(), self._furnish())
+            await _together(self._migrate(), self._furnish(), self._start_mediaconvert())
             await _together(self._start_operator(), self._start_api())
             self.state.complete = True
             self._write()
@@ -139,6 +149,15 @@ class Stack:
         if self.store is not None:
             self.state.s3_endpoint, self.state.bucket = self.store.endpoint, self.store.bucket
 
+    async def _start_mediaconvert(self) -> None:
+        if self.plan.video is not VideoBackend.MEDIACONVERT or Part.MEDIACONVERT not in self.plan.parts:
+            return
+        assert self.store is not None
+        begin = self._beginner(Part.MEDIACONVERT)
+        place = self._folder / Part.MEDIACONVERT
+        self.state.mediaconvert_url = await mediaconvert.start(self.store, place, self._log("mediaconvert"), begin)
+        self._tell("MediaConvert (double)")
+
     async def _start_cluster(self) -> None:
         if self.plan.cluster is ClusterKind.EXISTING:
             kubeconfig = await asyncio.to_thread(_named_context, self.plan, self._folder / "kubeconfig")
@@ -181,8 +200,11 @@ class Stack:
     async def _furnish(self) -> None:
         if not self.state.kubeconfig or self.store is None:
             return
+        pools = {DEFAULT_POOL: self.plan.pool}
+        if self.plan.video is VideoBackend.FFMPEG:
+            pools[VIDEO_POOL] = FILMS
         made = await furnishing.furnish(
-            Path(self.state.kubeconfig), self.plan.namespace, self.store, checkout.crds(), self.plan.pool
+            Path(self.state.kubeconfig), self.plan.namespace, self.store, checkout.crds(), pools
         )
         if self.plan.cluster is ClusterKind.EXISTING:
             self._tell(f"applied: {', '.join(made)}")
@@ -203,6 +225,12 @@ class Stack:
         }
         if self.plan.worker_image:
             own["MEDIA_WORKER_IMAGE"] = self.plan.worker_image
+        if self.plan.video_worker_image:
+            own["MEDIA_VIDEO_WORKER_IMAGE"] = self.plan.video_worker_image
+        if self.plan.video is not None:
+            own["MEDIA_VIDEO_BACKEND"] = self.plan.video.value
+        if self.state.mediaconvert_url:
+            own |= mediaconvert.environment(self.state.mediaconvert_url)
         await self._serve(Part.OPERATOR, self._program(Part.OPERATOR, "media-operator", own), self.state.operator_url)
         self._tell("operator")
 

@@ -26,12 +26,17 @@ class Part(StrEnum):
     POSTGRES = "postgres"
     S3 = "s3"
     CLUSTER = "cluster"
+    MEDIACONVERT = "mediaconvert"
     MIGRATE = "migrate"
     OPERATOR = "operator"
     API = "api"
 
 
-STOP_ORDER = ((Part.API, Part.OPERATOR, Part.MIGRATE), (Part.CLUSTER,), (Part.S3, Part.POSTGRES))
+STOP_ORDER = (
+    (Part.API, Part.OPERATOR, Part.MIGRATE),
+    (Part.CLUSTER, Part.MEDIACONVERT),
+    (Part.S3, Part.POSTGRES),
+)
 """What is stopped together, and after what: first who uses, then what is used."""
 
 
@@ -92,6 +97,7 @@ class State(BaseModel):
     database_url: str = ""
     s3_endpoint: str = ""
     bucket: str = ""
+    mediaconvert_url: str = ""
     complete: bool = False
     parts: dict[Part, Running] = {}
 

@@ -112,6 +112,7 @@ class Bars:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._tasks: dict[Path, TaskID] = {}
+        self._said: dict[Path, str] = {}
 
     @classmethod
     @contextmanager
@@ -134,6 +135,12 @@ class Bars:
         """It has come to this state."""
         colour = COLOURS.get(state.upper(), "red" if state in ("refused", "lost") else "dim")
         self._progress.update(self._task(file), state=f"[{colour}]{state}[/]")
+
+    def said(self, file: Path, sentence: str) -> None:
+        """A line each time something new is said of a film: there is time to read it, and logs can hold it."""
+        if self._said.get(file) != sentence:
+            self._said[file] = sentence
+            self._progress.console.print(Text.assemble(f"  {file.name}  ", (sentence, "dim")))
 
     def _task(self, file: Path) -> TaskID:
         if file not in self._tasks:

@@ -11,7 +11,8 @@ from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
-from media_core.asset import AssetType, MediaAsset, Phase
+from media_core.asset import AssetType, MediaAsset, Phase, VideoBackend
+from media_core.scheduling import pool_of
 
 
 class Versioned(Protocol):
@@ -113,8 +114,22 @@ def waits(asset: MediaAsset) -> bool:
         and status.phase is Phase.PENDING
         and status.assigned_job is None
         and not asset.deleting
-        and asset.spec.asset_type is AssetType.IMAGE
+        and (asset.spec.asset_type is AssetType.IMAGE or transcoded_by(asset) is VideoBackend.FFMPEG)
     )
+
+
+def transcoded_by(asset: MediaAsset) -> VideoBackend | None:
+    """The backend that a video was given to; None for one that waits for a backend, and for what is no video."""
+    if asset.spec.asset_type is not AssetType.VIDEO or asset.status is None or asset.status.video is None:
+        return None
+    return asset.status.video.backend
+
+
+def in_transcoding(asset: MediaAsset) -> bool:
+    """Whether it is for MediaConvert, and not settled yet."""
+    if asset.status is None or asset.status.phase.settled:
+        return False
+    return transcoded_by(asset) is VideoBackend.MEDIACONVERT
 
 
 def bound_to(asset: MediaAsset) -> str | None:
@@ -132,9 +147,11 @@ def settled_by(asset: MediaAsset) -> str | None:
 
 
 class AssetIndex:
-    """Which assets wait in which pool, which are bound to which Job, and how many each Job has settled."""
+    """Which assets wait in which pool or are at MediaConvert, which are bound to which Job, how many each settled."""
 
     def __init__(self) -> None:
+        self.transcoding: set[str] = set()
+        """Videos for MediaConvert that are not settled."""
         self.waiting: dict[str, set[str]] = defaultdict(set)
         self.bound: dict[str, set[str]] = defaultdict(set)
         self.settled_by: Counter[str] = Counter()
@@ -142,7 +159,8 @@ class AssetIndex:
     def changed(self, name: str, before: MediaAsset | None, after: MediaAsset | None) -> None:
         """Follow one change of the cache."""
         if before is not None:
-            self.waiting[before.spec.pool].discard(name)
+            self.transcoding.discard(name)
+            self.waiting[pool_of(before.spec)].discard(name)
             if job := bound_to(before):
                 self.bound[job].discard(name)
                 if not self.bound[job]:
@@ -152,8 +170,10 @@ class AssetIndex:
                 if not self.settled_by[job]:
                     del self.settled_by[job]
         if after is not None:
+            if in_transcoding(after):
+                self.transcoding.add(name)
             if waits(after):
-                self.waiting[after.spec.pool].add(name)
+                self.waiting[pool_of(after.spec)].add(name)
             if job := bound_to(after):
                 self.bound[job].add(name)
             if job := settled_by(after):

@@ -12,7 +12,8 @@ from typing import Any
 import structlog
 
 from media_core.asset import AssetType, asset_manifest
-from media_core.leavings import leavings
+from media_core.leavings import folders, leavings
+from media_core.scheduling import pool_of
 from media_operator.adapters.cluster import AlreadyExists, Cluster, ClusterError, Invalid, Kind
 from media_operator.adapters.objectstore import ObjectStore, StoreUnavailable
 from media_operator.ledger import Ledger, LedgerRow, LedgerUnavailable
@@ -105,5 +106,6 @@ class Intake:
             await self._cluster.delete(Kind.ASSET, row.id, body["metadata"]["uid"])
 
     async def _purge(self, row: LedgerRow) -> None:
-        pool = self._world.pools.get(row.spec.pool)
-        await self._store.delete(leavings(row.id, row.spec, row.status, pool, self._store.bucket))
+        pool = self._world.pools.get(pool_of(row.spec))
+        keys = leavings(row.id, row.spec, row.status, pool, self._store.bucket)
+        await self._store.purge(keys, folders(row.id, row.spec))

@@ -19,6 +19,7 @@ import asyncpg
 from media_core.asset import TRANSCODE_STATUS, AssetSpec, AssetStatus, AssetType, MediaAsset, Source
 from media_core.conditions import Reason
 from media_core.lifecycle import RowSight
+from media_core.pool import pool_for
 
 COMMAND_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
@@ -256,9 +257,11 @@ def _status(found: Mapping[str, Any] | None) -> AssetStatus | None:
 
 
 def _row(found: asyncpg.Record) -> LedgerRow:
+    asset_type = AssetType(found["asset_type"])
     spec = AssetSpec(
-        asset_type=AssetType(found["asset_type"]),
+        asset_type=asset_type,
         owner=found["owner"],
+        pool=pool_for(asset_type),
         source=Source(
             bucket=found["bucket"] or "",
             key=found["s3_key"],

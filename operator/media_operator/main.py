@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,11 +20,12 @@ import structlog
 from aiohttp import web
 
 from media_core import logs
-from media_core.asset import MediaAsset
+from media_core.asset import AssetType, MediaAsset, VideoBackend
+from media_core.containers import WorkerImage
 from media_core.lease import Term
-from media_core.manifests import WorkerImage
 from media_core.settings import load_or_exit
 from media_operator.adapters.cluster import Cluster, ClusterError, Kind
+from media_operator.adapters.mediaconvert import MediaConvert
 from media_operator.adapters.objectstore import ObjectStore
 from media_operator.events import Events
 from media_operator.handlers import Watching
@@ -32,13 +33,16 @@ from media_operator.intake import Intake
 from media_operator.leadership import Leadership, own_name
 from media_operator.ledger import Ledger
 from media_operator.mirror import Mirror
+from media_operator.poller import Poller
 from media_operator.probes import Health, probes
 from media_operator.reconciler import Reconciler
 from media_operator.rights import Rights
 from media_operator.scheduler import Scheduler
 from media_operator.settings import OperatorSettings
+from media_operator.submission import Submission
 from media_operator.workqueue import WorkQueue
 from media_operator.world import World
+from media_operator.writing import StatusWriting
 
 log = structlog.get_logger()
 
@@ -89,6 +93,7 @@ class Operator:
     mirror: Mirror
     intake: Intake
     events: Events
+    poller: Poller | None
     clock: Callable[[], datetime]
 
     async def run(self, stop: asyncio.Event) -> int:
@@ -118,6 +123,7 @@ class Operator:
             "intake": self.intake.run(),
             "events": self.events.run(),
             **self._rights(),
+            **({"polling": self.poller.run()} if self.poller else {}),
             **{f"looking-{number}": self.reconciler.run() for number in range(LOOKERS)},
         }
         try:
@@ -162,10 +168,25 @@ async def wired(settings: OperatorSettings, clock: Callable[[], datetime] = utc_
         world, queue, events = World(), WorkQueue(), Events(cluster)
         mirror = Mirror(ledger, written=queue.add)
         scheduler = Scheduler(
-            world, cluster, events, worker_image(settings), clock=clock, unborn=lambda: intake.unborn
+            world,
+            cluster,
+            events,
+            worker_image(settings),
+            clock=clock,
+            unborn=lambda: for_workers(intake.unborn, settings.backend),
         )
         reconciler = Reconciler(
-            world, cluster, ledger, mirror, store, events, queue, clock=clock, trouble=scheduler.trouble
+            world,
+            cluster,
+            ledger,
+            mirror,
+            store,
+            events,
+            queue,
+            clock=clock,
+            video_backend=settings.backend,
+            transcoder=settings.mediaconvert_role_arn is not None,
+            trouble=scheduler.trouble,
         )
         intake = Intake(world, cluster, ledger, store, settings.max_live_assets)
 
@@ -174,9 +195,38 @@ async def wired(settings: OperatorSettings, clock: Callable[[], datetime] = utc_
 
         world.look, world.mind, world.mirror = queue.add, scheduler.mind, mirrored
         world.settled = events.settled
+        poller = _poller(settings, world, cluster, store, clock, stack)
+        if poller is not None:
+            world.film = poller.mind
         yield Operator(
-            settings, leadership, cluster, world, queue, scheduler, reconciler, mirror, intake, events, clock
+            settings, leadership, cluster, world, queue, scheduler, reconciler, mirror, intake, events, poller, clock
         )
+
+
+def _poller(
+    settings: OperatorSettings,
+    world: World,
+    cluster: Cluster,
+    store: ObjectStore,
+    clock: Callable[[], datetime],
+    stack: AsyncExitStack,
+) -> Poller | None:
+    """Only where MediaConvert is configured; also where it gets no new videos any more, for those it has."""
+    if settings.mediaconvert_role_arn is None:
+        return None
+    service = MediaConvert.connect(settings)
+    stack.callback(service.close)
+    writing = StatusWriting(world, cluster)
+    submission = Submission(
+        world,
+        writing,
+        store,
+        service,
+        role=settings.mediaconvert_role_arn,
+        max_seconds=settings.max_video_seconds,
+        clock=clock,
+    )
+    return Poller(world, writing, store, service, submission, clock=clock, poll_seconds=settings.video_poll_seconds)
 
 
 async def _before(stop: asyncio.Event, awaited: Coroutine[Any, Any, None]) -> bool:
@@ -211,6 +261,12 @@ async def _first_end(work: Mapping[str, Coroutine[Any, Any, None]], stop: asynci
     return 1 if failed else 0
 
 
+def for_workers(unborn: Sequence[tuple[AssetType, int]], backend: VideoBackend | None) -> list[tuple[AssetType, int]]:
+    """The uploads without an object that a worker will have to do with: videos only where ffmpeg transcodes them."""
+    theirs = backend is VideoBackend.FFMPEG
+    return [(kind, size) for kind, size in unborn if theirs or kind is not AssetType.VIDEO]
+
+
 def worker_image(settings: OperatorSettings) -> WorkerImage:
     """What the settings say of every worker."""
     environment = {
@@ -225,6 +281,8 @@ def worker_image(settings: OperatorSettings) -> WorkerImage:
         service_account=settings.worker_service_account,
         s3_secret=settings.worker_s3_secret,
         environment=environment,
+        video_image=settings.video_worker_image,
+        max_video_seconds=settings.max_video_seconds,
         max_pixels=settings.max_pixels,
         max_frames=settings.max_frames,
         pull_policy=settings.worker_pull_policy,

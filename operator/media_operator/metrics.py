@@ -24,3 +24,7 @@ RECONCILE_SECONDS = Histogram(
 )
 RECONCILE_FAILURES = Counter("media_reconcile_failures", "Looks at an asset that failed and are repeated.")
 EVENTS_DROPPED = Counter("media_events_dropped", "Kubernetes Events not written because too many were waiting.")
+TRANSCODING = Gauge("media_transcoding", "Videos that are at MediaConvert, or wait to be submitted to it.")
+TRANSCODER_TROUBLES = Counter(
+    "media_transcoder_troubles", "Calls that MediaConvert refused or did not answer.", ["kind"]
+)

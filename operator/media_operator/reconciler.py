@@ -14,12 +14,13 @@ from typing import assert_never
 import structlog
 
 from media_core import lifecycle
-from media_core.asset import AssetStatus, MediaAsset, Phase
+from media_core.asset import AssetStatus, MediaAsset, Phase, VideoBackend
 from media_core.conditions import Reason
 from media_core.jobs import Outcome, WorkerJob
-from media_core.leavings import leavings
+from media_core.leavings import folders, leavings
 from media_core.names import PURGE_FINALIZER, RETRY_ANNOTATION
 from media_core.pool import Attempts
+from media_core.scheduling import pool_of
 from media_operator import metrics
 from media_operator.adapters.cluster import Cluster, ClusterError, Conflict, Kind, NotFound, Unavailable
 from media_operator.adapters.objectstore import ObjectStore, StoreUnavailable
@@ -50,10 +51,16 @@ class Reconciler:
         queue: WorkQueue,
         *,
         clock: Callable[[], datetime],
+        video_backend: VideoBackend | None = None,
+        transcoder: bool = False,
         chance: Callable[[], float] = random.random,
         trouble: Callable[[str], None] = lambda _pool: None,
     ) -> None:
-        """`trouble(pool)` is called when a worker of the pool gave an asset back because of object storage."""
+        """`transcoder`: a poller sees to MediaConvert's jobs.
+
+        `trouble(pool)` is called when a worker of the pool gave an asset back because of object storage.
+        """
+        self._video_backend, self._transcoder = video_backend, transcoder
         self._world, self._cluster, self._ledger, self._mirror = world, cluster, ledger, mirror
         self._store, self._events, self._queue = store, events, queue
         self._clock, self._chance, self._trouble = clock, chance, trouble
@@ -90,7 +97,7 @@ class Reconciler:
         await self._apply(asset, lifecycle.decide(seen))
 
     async def _observe(self, asset: MediaAsset) -> lifecycle.Observed:
-        pool = self._world.pools.get(asset.spec.pool)
+        pool = self._world.pools.get(pool_of(asset.spec))
         return lifecycle.Observed(
             asset=asset,
             now=self._clock(),
@@ -100,6 +107,8 @@ class Reconciler:
             row=await self._ledger.row(asset.name) if asset.status is None and not asset.deleting else None,
             archived=self._mirror.archived(asset),
             crowded=asset.name in self._world.making_room,
+            video_backend=self._video_backend,
+            transcoder=self._transcoder,
             chance=self._chance(),
         )
 
@@ -151,7 +160,7 @@ class Reconciler:
             await self._ledger.adopt(asset.name, asset.uid)
         self._world.wrote(Kind.ASSET, await self._cluster.replace_status(Kind.ASSET, status_body(asset, status)))
         if before is not None and before.given_back and before.reason == Reason.STORAGE_UNAVAILABLE:
-            self._trouble(asset.spec.pool)
+            self._trouble(pool_of(asset.spec))
         if before is not None and before.assigned_job and status.assigned_job is None:
             metrics.RELEASES.labels(status.reason).inc()
             log.info("asset_released", asset_id=asset.name, job=before.assigned_job, reason=status.reason)
@@ -160,8 +169,9 @@ class Reconciler:
 
     async def _purge(self, asset: MediaAsset, *, keep_media: bool) -> None:
         if not keep_media:
-            pool = self._world.pools.get(asset.spec.pool)
-            await self._store.delete(leavings(asset.name, asset.spec, asset.status, pool, self._store.bucket))
+            pool = self._world.pools.get(pool_of(asset.spec))
+            keys = leavings(asset.name, asset.spec, asset.status, pool, self._store.bucket)
+            await self._store.purge(keys, folders(asset.name, asset.spec))
         await self._ledger.tombstone(asset.name, asset.spec, asset.status, media_kept=keep_media)
         await self._drop_finalizer(asset)
         log.info("asset_purged", asset_id=asset.name, media_kept=keep_media)

@@ -14,13 +14,23 @@ import structlog
 
 from media_core.asset import AssetType, MediaAsset
 from media_core.conditions import ConditionType, Reason, holds
+from media_core.containers import WorkerImage
 from media_core.jobs import WorkerJob, fruitless
 from media_core.lifecycle import bound, released
-from media_core.manifests import WorkerImage, template_hash, worker_job
-from media_core.names import DEFAULT_POOL
-from media_core.pool import MediaWorkerPool, PoolStatus
+from media_core.manifests import template_hash, worker_job
+from media_core.pool import MediaWorkerPool, PoolStatus, pool_for
 from media_core.pool_status import pool_status
-from media_core.scheduling import Action, Bind, CreateJob, Release, Retire, Snapshot, Waiting, schedule
+from media_core.scheduling import (
+    Action,
+    Bind,
+    CreateJob,
+    Release,
+    Retire,
+    Snapshot,
+    Waiting,
+    pool_of,
+    schedule,
+)
 from media_operator import metrics
 from media_operator.adapters.cluster import AlreadyExists, Cluster, ClusterError, Conflict, Kind, NotFound
 from media_operator.cache import bound_to, waits
@@ -172,7 +182,7 @@ class Scheduler:
             return
         status = bound(asset.status, action.job, self._clock())
         if await self._writing.replace(asset, status):
-            metrics.BINDS.labels(asset.spec.pool).inc()
+            metrics.BINDS.labels(pool_of(asset.spec)).inc()
             self._events.tell(asset, "Bound", f"Bound to worker {action.job}.")
 
     async def _release(self, job: str, reason: Reason, message: str) -> None:
@@ -258,7 +268,7 @@ class Scheduler:
         names = due.union(*(seat.bound for seat in seen.seats))
         specs = [asset.spec for name in names if (asset := self._world.assets.get(name)) is not None]
         work = [(spec.asset_type, spec.source.size_bytes) for spec in specs]
-        unborn = self._unborn() if pool.name == DEFAULT_POOL else []
+        unborn = [(kind, size) for kind, size in self._unborn() if pool_for(kind) == pool.name]
         return pool_status(pool, seen, work, unborn, now)
 
 

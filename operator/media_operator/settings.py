@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
 
+from pydantic import Field, model_validator
+
+from media_core.asset import VideoBackend
 from media_core.settings import DatabaseSettings, StorageSettings
 
 
@@ -112,3 +115,67 @@ class OperatorSettings(DatabaseSettings, StorageSettings):
         ge=1,
         examples=["1000"],
     )
+    video_backend: str = Field(
+        "none",
+        alias="MEDIA_VIDEO_BACKEND",
+        description="Who transcodes new videos: mediaconvert, ffmpeg (workers of pool video), or none: they wait.",
+        pattern="^(none|ffmpeg|mediaconvert)$",
+        examples=["ffmpeg"],
+    )
+    video_worker_image: str = Field(
+        "media-worker-ffmpeg:latest",
+        alias="MEDIA_VIDEO_WORKER_IMAGE",
+        description="Image of the worker Jobs of pool video.",
+        min_length=1,
+        examples=["registry.example.org/media-worker-ffmpeg:1.0.0"],
+    )
+    max_video_seconds: int = Field(
+        14_400,
+        alias="MEDIA_MAX_VIDEO_SECONDS",
+        description="Length a video may have.",
+        ge=1,
+        examples=["14400"],
+    )
+    video_poll_seconds: int = Field(
+        30,
+        alias="MEDIA_VIDEO_POLL_SECONDS",
+        description="How often MediaConvert is asked how far its jobs are.",
+        ge=1,
+        le=600,
+        examples=["30"],
+    )
+    mediaconvert_endpoint: str | None = Field(
+        None,
+        alias="MEDIACONVERT_ENDPOINT",
+        description="MediaConvert endpoint other than that of the region.",
+        pattern=r"^https?://[^\s/?#]+/?$",
+        examples=["https://mediaconvert.eu-central-1.amazonaws.com"],
+    )
+    mediaconvert_role_arn: str | None = Field(
+        None,
+        alias="MEDIACONVERT_ROLE_ARN",
+        description="Role by which MediaConvert uses the bucket; while it is set, jobs that are there are watched.",
+        pattern=r"^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/.+$",
+        examples=["arn:aws:iam::123456789012:role/media-mediaconvert"],
+    )
+    mediaconvert_queue: str = Field(
+        "Default",
+        alias="MEDIACONVERT_QUEUE",
+        description="MediaConvert queue, by name or ARN; it may be shared with others.",
+        pattern=r"^[A-Za-z0-9:/_ -]{1,256}$",
+        examples=["media"],
+    )
+
+    @property
+    def backend(self) -> VideoBackend | None:
+        """Who transcodes new videos; None where nobody does."""
+        return None if self.video_backend == "none" else VideoBackend(self.video_backend)
+
+    @model_validator(mode="after")
+    def _role(self) -> Self:
+        if self.backend is VideoBackend.MEDIACONVERT and self.mediaconvert_role_arn is None:
+            raise ValueError(
+                "MEDIA_VIDEO_BACKEND=mediaconvert needs MEDIACONVERT_ROLE_ARN, the role by which it uses the bucket. "
+                "Example: MEDIACONVERT_ROLE_ARN=arn:aws:iam::123456789012:role/media-mediaconvert"
+            )
+        return self

@@ -15,9 +15,10 @@ from pydantic import ValidationError
 from media_core.asset import MediaAsset
 from media_core.jobs import WorkerJob
 from media_core.pool import MediaWorkerPool
+from media_core.scheduling import pool_of
 from media_operator import metrics
 from media_operator.adapters.cluster import Cluster, Kind
-from media_operator.cache import AssetIndex, Cache
+from media_operator.cache import AssetIndex, Cache, in_transcoding
 
 log = structlog.get_logger()
 
@@ -37,6 +38,8 @@ class World:
         """Called with an asset's name: look at it."""
         self.mind: Callable[[str], None] = _nobody
         """Called with a pool's name: schedule it."""
+        self.film: Callable[[str], None] = _nobody
+        """Called with the name of a video that MediaConvert is to transcode, or transcodes."""
         self.mirror: Callable[[MediaAsset | None, str], None] = lambda _asset, _name: None
         """Called with the newest sight of an asset (None: it is gone) and its name."""
         self.settled: Callable[[MediaAsset], None] = lambda _asset: None
@@ -94,6 +97,8 @@ class World:
         self.complete = True
         for asset in self.assets:
             self.look(asset.name)
+        for name in sorted(self.index.transcoding):
+            self.film(name)
         for pool in self.pools:
             self.mind(pool.name)
 
@@ -115,7 +120,9 @@ class World:
         if before is not None and not _is_settled(before) and after is not None and _is_settled(after):
             self.settled(after)
         self.look(name)
-        self.mind((after or before or _absent()).spec.pool)
+        self.mind(pool_of((after or before or _absent()).spec))
+        if after is not None and in_transcoding(after):
+            self.film(name)
 
     def _pool_changed(self, name: str, before: MediaWorkerPool | None, after: MediaWorkerPool | None) -> None:
         self.mind(name)

@@ -108,7 +108,11 @@ async def test_a_film_is_uploaded_plays_at_once_and_goes_on_as_a_stream_without_
     await page.locator("#viewer video").focus()
     await page.keyboard.press("Space")
     await visitor.until("!video.paused && video.currentTime > 0.5")
+    await page.get_by_label("Quality").select_option(label="720p")
+    await visitor.until("video.videoHeight === 720")
     await visitor.shot("07-after-reload")
+    await page.get_by_label("Speed").select_option("2")
+    await visitor.until("video.ended", seconds=30)
 
 
 async def test_a_film_that_is_paused_changes_to_the_stream_where_it_is_and_stays_paused(

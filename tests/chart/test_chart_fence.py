@@ -147,7 +147,23 @@ REFUSED: Mapping[str, tuple[tuple[Object, ...], str | None, str]] = {
     "binding": ((replaced("binding", 4),), POD, "status.binding"),
     "attempts": ((replaced("attempts", 0),), POD, "status.attempts"),
     "notBefore": (({"op": "remove", "path": "/status/notBefore"},), POD, "status.notBefore"),
-    "video": ((replaced("video/progressPercent", 99),), POD, "status.video"),
+    "video": (({"op": "remove", "path": "/status/video"},), POD, "status.video.backend"),
+    "who transcodes a video": ((replaced("video/backend", "mediaconvert"),), POD, "status.video.backend"),
+    "a job at the transcoder": (
+        ({"op": "add", "path": "/status/video/jobId", "value": "1"},),
+        POD,
+        "status.video but",
+    ),
+    "a token of a submission": (
+        ({"op": "add", "path": "/status/video/submitToken", "value": "1"},),
+        POD,
+        "status.video but",
+    ),
+    "the time of a submission": (
+        ({"op": "add", "path": "/status/video/submitTime", "value": NOW},),
+        POD,
+        "status.video but",
+    ),
     "a condition of the operator's": ((replaced("conditions/1/status", "False"),), POD, "any condition but"),
     "a condition removed": (({"op": "remove", "path": "/status/conditions/1"},), POD, "any condition but"),
     "a condition added": (
@@ -195,6 +211,7 @@ ALLOWED: Mapping[str, tuple[Object, ...]] = {
     ),
     "it failed": (replaced("phase", "Failed"), replaced("conditions/0", condition("Succeeded", "False"))),
     "it gives back": (replaced("phase", "Pending"), {"op": "remove", "path": "/status/startTime"}),
+    "a film is so far": (replaced("video", {"backend": "ffmpeg", "progressPercent": 99, "durationSeconds": 7}),),
     "another order of the conditions": (
         replaced("conditions", [condition("Isolated", "True"), condition("Succeeded", "False")]),
     ),
@@ -206,6 +223,14 @@ async def test_a_worker_reports_on_what_is_its_own(fence: Fence, case: str) -> N
     name = await fence.asset()
     answer = await fence.patch(name, *ALLOWED[case])
     assert answer.code == 200, answer.body
+
+
+async def test_a_worker_says_of_a_film_that_ffmpeg_transcodes_it_where_nobody_has(fence: Fence) -> None:
+    for backend, code in (("ffmpeg", 200), ("mediaconvert", 422)):
+        name = await fence.asset({key: value for key, value in STATUS.items() if key != "video"})
+        change = {"op": "add", "path": "/status/video", "value": {"backend": backend, "progressPercent": 1}}
+        answer = await fence.patch(name, change)
+        assert answer.code == code, answer.body
 
 
 async def test_a_worker_may_not_write_a_spec(fence: Fence) -> None:

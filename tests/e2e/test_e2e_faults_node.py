@@ -16,7 +16,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from media_core.manifests import TOKEN_FOLDER
+from media_core.containers import TOKEN_FOLDER
 from media_core.names import ASSETS, GROUP, VERSION
 from media_devcluster.local.layout import API_PORT, NODE_ADDRESS
 from support.deadlines import eventually

@@ -171,8 +171,14 @@ TRESPASSES: Mapping[str, Trespass] = {
         "a worker may not change any condition but Succeeded",
         ({"op": "add", "path": "/status/conditions/-", "value": condition("Trusted", "True")},),
     ),
-    "video changed": Trespass("a worker may not change status.video", (replaced("video/progressPercent", 99),)),
-    "video removed": Trespass("a worker may not change status.video", (removed("video"),)),
+    "who transcodes a video changed": Trespass(
+        "a worker may not change status.video.backend", (replaced("video/backend", "mediaconvert"),)
+    ),
+    "a job at the transcoder": Trespass(
+        "a worker may not change status.video but for progressPercent and durationSeconds",
+        ({"op": "add", "path": "/status/video/jobId", "value": "1"},),
+    ),
+    "video removed": Trespass("a worker may not change status.video.backend", (removed("video"),)),
     "an asset that is completed": Trespass("the asset is settled", over={"phase": "Completed"}),
     "an asset that has failed, done again": Trespass(
         "the asset is settled", (replaced("phase", "Pending"),), over={"phase": "Failed"}

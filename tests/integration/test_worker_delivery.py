@@ -20,7 +20,7 @@ from media_devcluster.embedded.cluster import EmbeddedCluster
 from media_worker.assets_api import ApiUnavailable, AssetMissing, AssetsApi, PatchRefused, connect
 from media_worker.delivery import Delivery
 from media_worker.hand import Claim, Left, Listed, Seen
-from media_worker.report import Completed, GivenBack, Started
+from media_worker.report import Completed, GivenBack, Progress, Started
 from media_worker.sightings import NeverSynced, follow
 from support.s3_faults import FaultyS3
 from support.worker_site import NAMESPACE, OWNER, Desk, why
@@ -95,6 +95,24 @@ async def test_a_report_is_made_once_more_where_its_answer_was_lost(desk: Desk, 
     assert after is not None
     assert after.status is not None
     assert after.status.given_back
+
+
+async def test_progress_is_told_once_and_dropped_where_it_does_not_get_through(desk: Desk, delivery: Delivery) -> None:
+    asset = await bound(desk)
+    claim = Claim(asset.name, 1)
+    assert await delivery.mention(claim, asset, Progress(1, 9)) is None, "it is not being worked on"
+    begun = await delivery.deliver(claim, lambda: asset, Started())
+    assert begun is not None
+    told = await delivery.mention(claim, begun, Progress(40, 9))
+    assert told is not None
+    assert (await desk.asset(asset.name))["status"]["video"] == {
+        "backend": "ffmpeg",
+        "progressPercent": 40,
+        "durationSeconds": 9,
+    }
+    desk.cluster.faults.add("serverError", verbs=["patch"], resource="mediaassets", times=1)
+    assert await delivery.mention(claim, told, Progress(41, 9)) is None
+    assert (await desk.asset(asset.name))["status"]["video"]["progressPercent"] == 40
 
 
 async def test_a_fresh_sight_is_asked_for_until_it_comes(desk: Desk, delivery: Delivery) -> None:

@@ -11,7 +11,8 @@ from moto.server import ThreadedMotoServer
 
 from media_core.asset import Source
 from media_core.conditions import Reason
-from media_worker.transfer import SourceRefused, Storage, StorageUnavailable, s3_client
+from media_worker.calls import SourceRefused, StorageUnavailable
+from media_worker.transfer import Storage, s3_client
 from support.s3_faults import FaultyS3, gets, puts
 
 BUCKET = "media-transfer"

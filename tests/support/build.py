@@ -8,8 +8,8 @@ from uuid import UUID, uuid5
 
 from media_core.asset import AssetMeta, AssetSpec, AssetStatus, AssetType, MediaAsset, Phase, Result, Source, Variant
 from media_core.conditions import Condition, ConditionType, Reason, Truth, with_condition
+from media_core.containers import WorkerImage
 from media_core.lifecycle import Observed
-from media_core.manifests import WorkerImage
 from media_core.names import (
     API_VERSION,
     ASSET_KIND,

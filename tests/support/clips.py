@@ -80,6 +80,28 @@ def streams(path: Path | str, kind: str) -> list[dict[str, Any]]:
     return [stream for stream in probed(path)["streams"] if stream["codec_type"] == kind]
 
 
+def key_frames(path: Path) -> list[float]:
+    """The seconds of a film's or a playlist's key frames."""
+    only = ("-select_streams", "v:0", "-skip_frame", "nokey", "-show_entries", "frame=pts_time", "-of", "csv=p=0")
+    done = subprocess.run(
+        ["ffprobe", "-v", "error", *only, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=MAKING_SECONDS,
+    )
+    return [float(line.strip(",")) for line in done.stdout.split()]
+
+
+def pixel(path: Path, x: int, y: int) -> tuple[int, int, int]:
+    """Red, green and blue of one in a film's first picture, or in a still."""
+    one = ("-frames:v", "1", "-vf", f"format=rgb24,crop=1:1:{x}:{y}", "-f", "rawvideo", "pipe:1")
+    command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-i", str(path), *one]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=MAKING_SECONDS)
+    red, green, blue = done.stdout
+    return red, green, blue
+
+
 def ffmpeg(*arguments: str) -> None:
     """Run ffmpeg, which must go well."""
     command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-y", *arguments]
@@ -102,7 +124,8 @@ def _made(recipe: Recipe) -> Path:
         return path
     lying = path.with_stem("lying")
     ffmpeg(*_encoding(recipe), str(lying))
-    ffmpeg("-i", str(lying), "-c", "copy", "-metadata:s:v:0", f"rotate={recipe.rotation}", str(path))
+    # This metadata counts the other way round.
+    ffmpeg("-i", str(lying), "-c", "copy", "-metadata:s:v:0", f"rotate={-recipe.rotation % 360}", str(path))
     return path
 
 
@@ -111,7 +134,9 @@ def _encoding(recipe: Recipe) -> list[str]:
     arguments: list[str] = []
     if recipe.video:
         size = f"size={recipe.width}x{recipe.height}:rate={recipe.fps}:duration={recipe.seconds}"
-        arguments += ["-f", "lavfi", "-i", f"testsrc2={size}"]
+        # The other pattern has even sides only.
+        pattern = "testsrc" if recipe.width % 2 or recipe.height % 2 else "testsrc2"
+        arguments += ["-f", "lavfi", "-i", f"{pattern}={size}"]
     if recipe.audio:
         arguments += ["-f", "lavfi", "-i", f"sine=frequency=440:sample_rate=48000:duration={recipe.seconds}"]
     if recipe.video:

@@ -91,9 +91,9 @@ class Desk:
     http: aiohttp.ClientSession
     job: str
 
-    async def create(self, asset_id: str, source: Source) -> None:
+    async def create(self, asset_id: str, source: Source, asset_type: AssetType = AssetType.IMAGE) -> None:
         """An asset that is not bound."""
-        spec = AssetSpec(asset_type=AssetType.IMAGE, source=source, owner=OWNER)
+        spec = AssetSpec(asset_type=asset_type, source=source, owner=OWNER)
         await self.call("POST", "", asset_manifest(asset_id, NAMESPACE, spec))
 
     async def bind(self, asset_id: str, job: str | None = None) -> None:
@@ -223,7 +223,8 @@ class Site(Desk):
     async def upload(self, body: bytes = b"a picture", content_type: str = "image/jpeg", **source: Any) -> str:
         """An original in the bucket and its asset, not bound; returns the asset's id."""
         asset_id = uuid4()
-        key = original_key(AssetType.IMAGE, OWNER, asset_id, content_type, datetime.now(UTC))
+        asset_type = AssetType.VIDEO if content_type.startswith("video/") else AssetType.IMAGE
+        key = original_key(asset_type, OWNER, asset_id, content_type, datetime.now(UTC))
         stored = await asyncio.to_thread(self.s3.put_object, Bucket=self.bucket, Key=key, Body=body)
         fields: dict[str, Any] = {
             "bucket": self.bucket,
@@ -233,7 +234,7 @@ class Site(Desk):
             "content_type": content_type,
             **source,
         }
-        await self.create(str(asset_id), Source(**fields))
+        await self.create(str(asset_id), Source(**fields), asset_type)
         return str(asset_id)
 
     async def bound(self, **upload: Any) -> str:
@@ -242,9 +243,9 @@ class Site(Desk):
         await self.bind(asset_id)
         return asset_id
 
-    def renditions(self, asset_id: str) -> dict[str, bytes]:
-        """What is stored for it, by file name."""
-        prefix = f"processed/image/{OWNER}/{asset_id}/"
+    def renditions(self, asset_id: str, kind: str = "image") -> dict[str, bytes]:
+        """What is stored for it, by its path below the asset's folder."""
+        prefix = f"processed/{kind}/{OWNER}/{asset_id}/"
         found = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", ())
         return {
             item["Key"].removeprefix(prefix): self.s3.get_object(Bucket=self.bucket, Key=item["Key"])["Body"].read()

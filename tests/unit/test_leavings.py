@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from media_api.settings import ApiSettings
-from media_core.asset import Source
-from media_core.leavings import leavings
+from media_core.asset import AssetType, Source
+from media_core.leavings import folders, leavings
 from media_core.renditions import Rendition
 from media_operator.intake import PURGE_AGAIN_SECONDS
 from support.build import BUCKET, a_pool, a_source, an_asset, completed
@@ -47,3 +47,14 @@ def test_an_original_that_is_not_the_services_own_is_left_where_it_is(source: So
 def test_keys_are_purged_again_only_after_every_upload_url_has_expired() -> None:
     (longest,) = (rule.le for rule in ApiSettings.model_fields["upload_url_seconds"].metadata if hasattr(rule, "le"))
     assert longest < PURGE_AGAIN_SECONDS
+
+
+def test_of_a_video_the_original_and_its_whole_folder_are_purged() -> None:
+    asset = an_asset(asset_type=AssetType.VIDEO)
+    assert leavings(asset.name, asset.spec, None, a_pool("video"), BUCKET) == (asset.spec.source.key,)
+    assert folders(asset.name, asset.spec) == (f"processed/video/user-1/{asset.name}/",)
+
+
+def test_of_an_image_no_folder_is_purged() -> None:
+    asset = an_asset()
+    assert folders(asset.name, asset.spec) == ()

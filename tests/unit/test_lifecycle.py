@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from media_core.asset import AssetStatus, AssetType, DeletionPolicy, MediaAsset, Phase
+from media_core.asset import (
+    AssetStatus,
+    AssetType,
+    DeletionPolicy,
+    MediaAsset,
+    Phase,
+    VideoBackend,
+    VideoStatus,
+)
 from media_core.conditions import CHARGED, ConditionType, Reason, Truth, find
 from media_core.jobs import Outcome
 from media_core.lifecycle import (
@@ -410,9 +418,133 @@ def test_a_retry_of_what_has_no_status_yet_waits_for_its_first() -> None:
     assert after(an_asset(retry=True)).reason == Reason.QUEUED
 
 
-def test_a_failed_video_that_is_retried_waits_for_its_backend() -> None:
-    asset = an_asset(status=failed(), retry=True, asset_type=AssetType.VIDEO)
-    assert after(asset).reason == Reason.NO_BACKEND
+# --- videos and their backend ----------------------------------------------------------------------------------------
+
+
+def a_video(status: AssetStatus | None = None, **fields: Any) -> MediaAsset:
+    return an_asset(status=status, asset_type=AssetType.VIDEO, **fields)
+
+
+def for_backend(backend: VideoBackend, **video: Any) -> VideoStatus:
+    return VideoStatus(backend=backend, **video)
+
+
+@pytest.mark.parametrize(
+    ("backend", "reason"),
+    [
+        pytest.param(None, Reason.NO_BACKEND, id="none: it waits for one"),
+        pytest.param(VideoBackend.FFMPEG, Reason.QUEUED, id="ffmpeg: it waits for a worker"),
+        pytest.param(VideoBackend.MEDIACONVERT, Reason.QUEUED, id="MediaConvert: it waits to be submitted"),
+    ],
+)
+@pytest.mark.parametrize(
+    "asset",
+    [
+        pytest.param(a_video(), id="a new one"),
+        pytest.param(a_video(failed(attempts=2), retry=True), id="one that is retried"),
+    ],
+)
+def test_a_video_goes_to_the_backend_that_is_configured(
+    asset: MediaAsset, backend: VideoBackend | None, reason: Reason
+) -> None:
+    status = after(asset, video_backend=backend)
+    assert (status.phase, status.reason, status.attempts) == (Phase.PENDING, reason, 0)
+    assert (status.video.backend if status.video else None) is backend
+    accepted = asset.model_copy(
+        update={"status": status, "metadata": asset.metadata.model_copy(update={"annotations": {}})}
+    )
+    assert decide(observed(accepted, video_backend=backend)) == Nothing()
+
+
+@pytest.mark.parametrize("now", [None, *VideoBackend])
+@pytest.mark.parametrize("before", [None, *VideoBackend])
+def test_a_video_nobody_has_begun_with_follows_the_configuration(
+    before: VideoBackend | None, now: VideoBackend | None
+) -> None:
+    status = after(a_video(), video_backend=before)
+    plan = decide(observed(a_video(status), video_backend=now))
+    if before is now:
+        assert plan == Nothing()
+    else:
+        assert written(plan) == after(a_video(), video_backend=now)
+
+
+def test_a_video_that_goes_to_another_backend_does_not_wait_for_the_one_before() -> None:
+    before = a_status(
+        Reason.TRANSCODER_MISCONFIGURED, video=for_backend(VideoBackend.MEDIACONVERT), not_before=in_(300), attempts=1
+    )
+    status = after(a_video(before), video_backend=VideoBackend.FFMPEG)
+    assert (status.not_before, status.attempts, status.reason) == (None, 1, Reason.QUEUED)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(
+            a_status(video=for_backend(VideoBackend.MEDIACONVERT, submit_token="t")), id="that may be at MediaConvert"
+        ),
+        pytest.param(processing(video=for_backend(VideoBackend.FFMPEG)), id="that a worker has in hand"),
+        pytest.param(scheduled(video=for_backend(VideoBackend.FFMPEG)), id="that is bound to a worker"),
+        pytest.param(
+            a_status(
+                phase=Phase.SCHEDULED, video=for_backend(VideoBackend.MEDIACONVERT, submit_token="t", job_id="j")
+            ),
+            id="that is at MediaConvert",
+        ),
+    ],
+)
+@pytest.mark.parametrize("now", [None, *VideoBackend])
+def test_a_video_stays_with_the_backend(status: AssetStatus, now: VideoBackend | None) -> None:
+    assert decide(observed(a_video(status), job=AT_WORK, video_backend=now, transcoder=True)) == Nothing()
+
+
+def test_a_video_left_at_mediaconvert_is_told_once_what_it_waits_for() -> None:
+    before = a_status(
+        Reason.SUBMITTED,
+        phase=Phase.SCHEDULED,
+        video=for_backend(VideoBackend.MEDIACONVERT, submit_token="t", job_id="j"),
+    )
+    status = after(a_video(before))
+    assert (status.phase, status.video, status.reason) == (before.phase, before.video, Reason.NO_BACKEND)
+    assert "MEDIACONVERT_ROLE_ARN" in (status.message or "")
+    assert decide(observed(a_video(status))) == Nothing()
+
+
+def test_a_video_that_goes_back_to_the_queue_shows_no_progress_any_more() -> None:
+    before = given_back(Reason.DRAINING, video=for_backend(VideoBackend.FFMPEG, progress_percent=60))
+    status = after(a_video(before), job=AT_WORK, video_backend=VideoBackend.FFMPEG)
+    assert status.video == for_backend(VideoBackend.FFMPEG)
+
+
+@pytest.mark.parametrize(
+    ("age", "transcoder", "plan"),
+    [
+        pytest.param(0, True, LookAgain(in_(300)), id="its job is to be canceled first"),
+        pytest.param(299, True, LookAgain(in_(1)), id="that is waited for"),
+        pytest.param(300, True, Purge(keep_media=False), id="but only so long"),
+        pytest.param(0, False, Purge(keep_media=False), id="nobody here could cancel it"),
+    ],
+)
+def test_a_deleted_video_that_is_at_mediaconvert_waits_for_its_jobs_end(
+    age: float, transcoder: bool, plan: Plan
+) -> None:
+    at_service = a_status(video=for_backend(VideoBackend.MEDIACONVERT, submit_token="t"))
+    assert decide(observed(a_video(at_service, deleted=ago(age)), transcoder=transcoder)) == plan
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(None, id="that has no status"),
+        pytest.param(a_status(video=for_backend(VideoBackend.MEDIACONVERT)), id="that was not submitted"),
+        pytest.param(
+            completed(video=for_backend(VideoBackend.MEDIACONVERT, submit_token="t")), id="that is completed"
+        ),
+        pytest.param(failed(video=for_backend(VideoBackend.MEDIACONVERT, submit_token="t")), id="that failed"),
+    ],
+)
+def test_a_deleted_video_without_a_job_is_purged_at_once(status: AssetStatus | None) -> None:
+    assert decide(observed(a_video(status, deleted=NOW), transcoder=True)) == Purge(keep_media=False)
 
 
 # --- deletion --------------------------------------------------------------------------------------------------------

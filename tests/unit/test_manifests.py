@@ -7,16 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media_core.manifests import (
-    MAX_JOB_NAME,
-    SOCKET_FOLDER,
-    TOKEN_FOLDER,
-    WorkerImage,
-    grown,
-    job_name,
-    template_hash,
-    worker_job,
-)
+from media_core.containers import FILM_FOLDER, SOCKET_FOLDER, TOKEN_FOLDER, WorkerImage, grown
+from media_core.manifests import MAX_JOB_NAME, job_name, template_hash, worker_job
+from media_core.names import VIDEO_POOL
 from media_core.pool import MediaWorkerPool
 from media_core.renditions import Rendition
 from support.build import POOL_UID, a_pool, an_id, an_image
@@ -26,8 +19,10 @@ DECODER_RESOURCES = {"requests": {"cpu": "1", "memory": "512Mi"}, "limits": {"me
 WORKER_RESOURCES = {"limits": {"cpu": 2, "memory": 1073741824}}
 
 
-def job(*, isolated_for: str | None = None, image: WorkerImage | None = None, **spec: Any) -> JSON:
-    return worker_job(a_pool(**spec), image or an_image(), 7, isolated_for)
+def job(
+    *, pool: str = "default", isolated_for: str | None = None, image: WorkerImage | None = None, **spec: Any
+) -> JSON:
+    return worker_job(a_pool(pool, **spec), image or an_image(), 7, isolated_for)
 
 
 def pod(manifest: JSON) -> JSON:
@@ -268,6 +263,77 @@ def test_a_pool_says_where_its_workers_run() -> None:
         "tolerations": [{"key": "spot", "operator": "Exists"}],
     }
     assert not template.keys() & pod(job()).keys()
+
+
+def test_a_pod_of_films_has_a_transcoder_in_place_of_the_decoder() -> None:
+    manifest = job(pool=VIDEO_POOL, image=an_image(video_image="registry.test/films:1"))
+    transcoder = decoder(manifest)
+    assert (transcoder["name"], transcoder["command"]) == ("decoder", ["media-transcoder"])
+    assert transcoder["args"] == [
+        "--socket",
+        "/run/media/decoder.sock",
+        "--folder",
+        "/run/film",
+        "--memory-bytes",
+        str(1792 << 20),
+    ]
+    assert transcoder["resources"] == {
+        "requests": {"cpu": "1", "memory": "512Mi"},
+        "limits": {"memory": "2048Mi"},
+    }
+    for container, command in ((worker(manifest), "media-worker"), (transcoder, "media-transcoder")):
+        assert container["command"] == [command]
+        assert container["image"] == "registry.test/films:1"
+
+
+def test_the_transcoder_has_no_token_no_environment_and_no_credentials() -> None:
+    container = decoder(job(pool=VIDEO_POOL))
+    assert not {"env", "envFrom"} & container.keys()
+    assert volumes(container) == {"run": SOCKET_FOLDER, "decoder-tmp": "/tmp", "film": FILM_FOLDER}
+    text = json.dumps(container)
+    assert "media-s3" not in text
+    assert "token" not in text
+
+
+def test_the_two_containers_of_films_share_a_disk_that_is_bounded_beside_the_socket() -> None:
+    manifest = job(pool=VIDEO_POOL)
+    assert volumes(worker(manifest)).keys() & volumes(decoder(manifest)).keys() == {"run", "film"}
+    defined = {volume["name"]: volume for volume in pod(manifest)["volumes"]}
+    assert defined.keys() == volumes(worker(manifest)).keys() | volumes(decoder(manifest)).keys()
+    assert defined["film"] == {"name": "film", "emptyDir": {"sizeLimit": "20Gi"}}
+
+
+def test_a_worker_of_films_makes_one_at_a_time_whatever_the_pool_says() -> None:
+    manifest = job(pool=VIDEO_POOL, concurrency=4, prefetch=9, image=an_image(max_video_seconds=77))
+    assert environment(manifest) == {
+        "MEDIA_NAMESPACE": "media",
+        "MEDIA_CONCURRENCY": "1",
+        "MEDIA_PREFETCH": "0",
+        "MEDIA_IDLE_SECONDS": "30",
+        "MEDIA_MAX_LIFETIME_SECONDS": "3600",
+        "MEDIA_ASSET_TIMEOUT_SECONDS": "1800",
+        "MEDIA_DECODER_SOCKET": "/run/media/decoder.sock",
+        "MEDIA_FILM_FOLDER": "/run/film",
+        "MEDIA_MAX_VIDEO_SECONDS": "77",
+        "S3_BUCKET_MEDIA": "media",
+        "AWS_REGION": "eu-central-1",
+    }
+
+
+def test_an_isolated_film_has_twice_the_memory() -> None:
+    manifest = job(pool=VIDEO_POOL, isolated_for="x")
+    assert argument(manifest, "--memory-bytes") == str(3584 << 20)
+    assert decoder(manifest)["resources"]["limits"] == {"memory": "3840Mi"}
+    template = {"resources": {"decoder": DECODER_RESOURCES}}
+    assert decoder(job(pool=VIDEO_POOL, template=template, isolated_for="x"))["resources"]["limits"] == {
+        "memory": "6Gi"
+    }
+
+
+def test_only_workers_of_films_change_with_what_films_are_made_with() -> None:
+    for other in (an_image(video_image="registry.test/films:2"), an_image(max_video_seconds=1)):
+        assert template_hash(a_pool(VIDEO_POOL), other) != template_hash(a_pool(VIDEO_POOL), an_image())
+        assert template_hash(a_pool(), other) == template_hash(a_pool(), an_image())
 
 
 @given(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", fullmatch=True), st.uuids(), st.integers(1, 10**12))

@@ -137,7 +137,8 @@ def test_the_model_would_refuse_what_is_wrong(change: JSON, told: str) -> None:
 def test_a_job_is_known_by_its_asset_and_its_token() -> None:
     asset = a_video()
     request = request_for(asset=asset)
-    assert request["UserMetadata"] == {"assetId": asset.name, "namespace": "media", "uid": asset.uid}
+    known = {"assetId": asset.name, "namespace": "media", "uid": asset.uid, "shown": "1920x1080"}
+    assert request["UserMetadata"] == known
     assert (request["Role"], request["Queue"], request["ClientRequestToken"]) == (ROLE, "Default", TOKEN)
 
 

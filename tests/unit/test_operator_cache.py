@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media_core.asset import AssetStatus, AssetType, MediaAsset
+from media_core.asset import AssetStatus, AssetType, MediaAsset, VideoBackend, VideoStatus
 from media_core.conditions import Reason
 from media_operator import cache
 from media_operator.cache import AssetIndex, Cache
@@ -238,5 +238,34 @@ def test_one_that_is_being_deleted_is_bound_until_its_worker_let_go() -> None:
 def test_each_pool_has_its_own_line() -> None:
     index = AssetIndex()
     index.changed("x", None, an_asset("x", a_status(), pool="default"))
-    index.changed("y", None, an_asset("y", a_status(), pool="video"))
-    assert index.waiting == {"default": {"x"}, "video": {"y"}}
+    index.changed("y", None, an_asset("y", a_status(), pool="large"))
+    assert index.waiting == {"default": {"x"}, "large": {"y"}}
+
+
+def of_backend(backend: VideoBackend) -> VideoStatus:
+    return VideoStatus(backend=backend)
+
+
+def test_a_video_for_ffmpeg_waits_for_a_worker_of_its_pool() -> None:
+    status = a_status(video=of_backend(VideoBackend.FFMPEG))
+    index = indexed(an_asset(status=status, asset_type=AssetType.VIDEO))
+    assert (index.waiting, index.transcoding) == ({"video": {"x"}}, set())
+
+
+@pytest.mark.parametrize(
+    ("status", "there"),
+    [
+        pytest.param(a_status(video=of_backend(VideoBackend.MEDIACONVERT)), True, id="waits to be submitted"),
+        pytest.param(processing(video=of_backend(VideoBackend.MEDIACONVERT)), True, id="is at work"),
+        pytest.param(completed(video=of_backend(VideoBackend.MEDIACONVERT)), False, id="is completed"),
+        pytest.param(a_status(video=of_backend(VideoBackend.FFMPEG)), False, id="is another backend's"),
+        pytest.param(a_status(), False, id="has no backend"),
+        pytest.param(None, False, id="has no status"),
+    ],
+)
+def test_a_video_is_mediaconverts_while_it(status: AssetStatus | None, there: bool) -> None:
+    video = an_asset(status=status, asset_type=AssetType.VIDEO)
+    assert indexed(video).transcoding == ({"x"} if there else set())
+    assert indexed(video, None).transcoding == set()
+    deleted = an_asset(status=status, asset_type=AssetType.VIDEO, deleted=NOW)
+    assert indexed(deleted).transcoding == ({"x"} if there else set()), "its job is canceled first"

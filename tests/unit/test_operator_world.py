@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from media_core.asset import MediaAsset
+from media_core.asset import AssetType, MediaAsset, VideoBackend, VideoStatus
 from media_core.conditions import Reason
 from media_operator.adapters.cluster import Cluster, Kind
 from media_operator.world import World
@@ -76,21 +76,21 @@ class Watched:
 
 def test_a_change_of_an_asset_is_mirrored_looked_at_and_minded() -> None:
     watched = Watched()
-    asset = an_asset("x", a_status(), pool="video")
+    asset = an_asset("x", a_status(), pool="large")
     watched.see(asset)
     assert watched.mirrored == [(asset, an_id("x"))]
     assert watched.looked == [an_id("x")]
-    assert watched.minded == ["video"]
+    assert watched.minded == ["large"]
 
 
 def test_the_end_of_an_asset_is_mirrored_looked_at_and_minded() -> None:
     watched = Watched()
-    asset = an_asset("x", a_status(), pool="video")
+    asset = an_asset("x", a_status(), pool="large")
     watched.see(asset)
     watched.forget()
     watched.world.take(Kind.ASSET, "DELETED", an_asset_body(asset))
     assert watched.mirrored == [(None, an_id("x"))]
-    assert (watched.looked, watched.minded) == ([an_id("x")], ["video"])
+    assert (watched.looked, watched.minded) == ([an_id("x")], ["large"])
     assert an_id("x") not in watched.world.assets
 
 
@@ -255,3 +255,16 @@ async def test_an_object_in_a_list_that_cannot_be_read_is_not_taken_for_gone() -
     assert an_id("y") in watched.world.assets
     watched.see(an_asset("x", a_status(), version=9, deleted=NOW))
     assert watched.world.assets[an_id("x")].deleting, "and is seen again once it can be read"
+
+
+async def test_a_video_for_mediaconvert_is_told_of_when_it_changes_and_after_a_list() -> None:
+    watched = Watched()
+    told: list[str] = []
+    watched.world.film = told.append
+    video = VideoStatus(backend=VideoBackend.MEDIACONVERT)
+    watched.see(an_asset("x", a_status(video=video), asset_type=AssetType.VIDEO), an_asset("y", a_status()))
+    assert told == [an_id("x")]
+    await watched.list(assets=[])
+    assert told == [an_id("x")], "one that is gone is nobody's"
+    await watched.list(200, assets=[an_asset_body(an_asset("z", a_status(video=video), asset_type=AssetType.VIDEO))])
+    assert told == [an_id("x"), an_id("z"), an_id("z")]

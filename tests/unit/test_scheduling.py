@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from media_core.asset import AssetType
 from media_core.conditions import Reason
 from media_core.jobs import Fruitless
 from media_core.pool import PoolSpec
@@ -23,10 +24,11 @@ from media_core.scheduling import (
     Waiting,
     accepts,
     fair_order,
+    pool_of,
     schedule,
     waits_because,
 )
-from support.build import NOW, a_seat, a_snapshot, a_starting_seat, a_waiting, ago, in_
+from support.build import NOW, a_seat, a_snapshot, a_spec, a_starting_seat, a_waiting, ago, in_
 
 
 def some(count: int, owner: str = "user-1", **fields: Any) -> list[Waiting]:
@@ -610,3 +612,20 @@ def test_no_decision_breaks_a_rule(seen: Snapshot) -> None:
         assert not created
     if seen.spec.paused:
         assert not bound
+
+
+@pytest.mark.parametrize(
+    ("asset_type", "named", "pool"),
+    [
+        pytest.param(AssetType.IMAGE, "default", "default", id="an image in the default pool"),
+        pytest.param(AssetType.VIDEO, "video", "video", id="a video in its own"),
+        pytest.param(AssetType.VIDEO, "default", "video", id="a video for which none was named"),
+        pytest.param(AssetType.VIDEO, "large", "video", id="a video in a pool whose workers are for images"),
+        pytest.param(AssetType.IMAGE, "video", "default", id="an image in the pool whose workers are for films"),
+        pytest.param(AssetType.IMAGE, "large", "large", id="an image in a pool that somebody chose"),
+    ],
+)
+def test_an_asset_is_worked_on_by_the_pool_it_names_where_its_workers_can(
+    asset_type: AssetType, named: str, pool: str
+) -> None:
+    assert pool_of(a_spec(asset_type=asset_type, pool=named)) == pool

@@ -9,8 +9,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
+from media_worker.calls import Trouble, trouble
 from media_worker.patience import full_jitter, patiently
-from media_worker.transfer import Trouble, trouble
 
 
 def answered(status: int, code: str) -> ClientError:

@@ -12,11 +12,12 @@ import pytest
 from media_core.asset import AssetMeta, AssetSpec, AssetType, MediaAsset, Source
 from media_core.conditions import Reason
 from media_core.renditions import Rendition
+from media_worker.calls import StorageUnavailable
+from media_worker.carrying import Stopwatch
 from media_worker.decoder.client import Decoded, DecodeRefused, DecoderUnavailable, EncodedVariant
 from media_worker.decoder.protocol import Limits
-from media_worker.rendering import Recipe, Rendering, Stopwatch
+from media_worker.rendering import Recipe, Rendering
 from media_worker.report import Completed, Failed, GivenBack, Outcome
-from media_worker.transfer import StorageUnavailable
 
 ASSET_ID = "00000000-0000-4000-8000-000000000001"
 DECODED = Decoded(

@@ -9,7 +9,7 @@ import pytest
 from media_core.asset import MediaAsset, Result, Variant
 from media_core.conditions import Reason
 from media_worker.hand import Claim
-from media_worker.report import Completed, Failed, GivenBack, Report, Started, Verdict, judge, patch
+from media_worker.report import Completed, Failed, GivenBack, Progress, Report, Started, Verdict, judge, mention, patch
 
 JOB = "default-ab12-1"
 BOUND = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -131,3 +131,35 @@ JUDGED: list[tuple[str, Report, dict[str, Any] | None, Verdict]] = [
 def test_a_refused_report_is_judged(report: Report, status: dict[str, Any] | None, verdict: Verdict) -> None:
     fresh = None if status is None else MediaAsset.read(body(**status))
     assert judge(CLAIM, JOB, fresh, report) is verdict
+
+
+def mentioned(progress: Progress, **status: Any) -> dict[str, Any]:
+    """The status after the progress was told."""
+    before = body(**{"phase": "Processing", **status})
+    after: dict[str, Any] = jsonpatch.apply_patch(before, mention(CLAIM, JOB, MediaAsset.read(before), progress))
+    return after["status"]
+
+
+def test_the_progress_of_a_film_changes_nothing_else() -> None:
+    before = body(phase="Processing")["status"]
+    told = {"backend": "ffmpeg", "progressPercent": 40, "durationSeconds": 9}
+    assert mentioned(Progress(40, 9)) == {**before, "video": told}
+    assert mentioned(Progress(40, 9), video={"backend": "ffmpeg", "progressPercent": 7})["video"] == told
+
+
+def test_what_is_known_of_a_film_is_kept_where_nothing_new_is_told_of_it() -> None:
+    known = {"backend": "ffmpeg", "durationSeconds": 9}
+    assert mentioned(Progress(1), video=known)["video"] == {**known, "progressPercent": 1}
+
+
+@pytest.mark.parametrize("status", [{"binding": 4}, {"assignedJob": "default-ab12-2"}, {"phase": "Completed"}])
+def test_progress_is_told_of_what_is_being_worked_on_here_only(status: dict[str, Any]) -> None:
+    with pytest.raises(jsonpatch.JsonPatchTestFailed):
+        mentioned(Progress(40, 9), **status)
+
+
+def test_a_film_is_completed_with_all_of_its_length() -> None:
+    status = applied(Completed(RESULT, Progress(100, 9)), phase="Processing", video={"backend": "ffmpeg"})
+    assert status["video"] == {"backend": "ffmpeg", "progressPercent": 100, "durationSeconds": 9}
+    assert status["phase"] == "Completed"
+    assert succeeded(status)[:3] == ("True", "Completed", "Transcoded by ffmpeg.")

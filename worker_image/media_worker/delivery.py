@@ -15,7 +15,7 @@ from media_core.conditions import Reason
 from media_worker.assets_api import ApiUnavailable, AssetMissing, AssetsApi, PatchRefused
 from media_worker.hand import Claim
 from media_worker.patience import wait_for_api
-from media_worker.report import GivenBack, Report, Verdict, judge, patch
+from media_worker.report import GivenBack, Progress, Report, Verdict, judge, mention, patch
 
 log = structlog.get_logger()
 Sight = Callable[[], MediaAsset]
@@ -54,6 +54,14 @@ class Delivery:
                             return None
                         await self._give_back(claim, fresh, str(refusal))
                         return None
+
+    async def mention(self, claim: Claim, seen: MediaAsset, progress: Progress) -> MediaAsset | None:
+        """The asset with the progress in it; None where it did not get through, which nobody has to know."""
+        try:
+            return await self._api.patch_status(claim.asset_id, mention(claim, self._job, seen, progress))
+        except (ApiUnavailable, AssetMissing, PatchRefused) as error:
+            log.debug("progress_dropped", asset_id=claim.asset_id, percent=progress.percent, error=str(error))
+            return None
 
     async def _give_back(self, claim: Claim, fresh: MediaAsset, error: str) -> None:
         message = f"The API server refused the worker's report: {error}"

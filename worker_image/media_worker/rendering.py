@@ -1,4 +1,4 @@
-"""The way of one asset through a worker: fetch the original, decode it, upload its renditions.
+"""The way of one image through a worker: fetch the original, decode it, upload its renditions.
 
 Says what came of it as a report's outcome, and never reports itself. Whoever runs it is asked at two points (`Turns`):
 before decoding, which waits for a free decoder, and when the decoder is free again.
@@ -7,36 +7,22 @@ before decoding, which waits for a free decoder, and when the decoder is free ag
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Protocol
 
-import structlog
-
 from media_core.asset import AssetType, MediaAsset, Result, Source, Variant
-from media_core.conditions import CHARGED, Reason
-from media_core.keys import OriginalKey, parse, rendition_key
+from media_core.conditions import Reason
+from media_core.keys import rendition_key
 from media_core.renditions import Rendition
+from media_worker.calls import SourceRefused, StorageUnavailable
+from media_worker.carrying import Stopwatch, Turns, refused, unacceptable
 from media_worker.decoder.client import Decoded, DecodeRefused, DecoderUnavailable
 from media_worker.decoder.protocol import HeaderInvalid, Limits
 from media_worker.decoder.wire import WireBroken
 from media_worker.patience import patiently
 from media_worker.report import Completed, Failed, GivenBack, Outcome
-from media_worker.transfer import SourceRefused, StorageUnavailable
-
-log = structlog.get_logger()
-
-FINAL = frozenset(
-    {
-        Reason.UNDECODABLE,
-        Reason.UNSUPPORTED_FORMAT,
-        Reason.TOO_MANY_PIXELS,
-        Reason.TOO_MANY_FRAMES,
-        Reason.TOO_LARGE,
-        Reason.DEADLINE_EXCEEDED,
-    }
-)
 
 DEATHS = 2
 """A decoder that goes away once may have been restarted for another image's sake; twice, it is this one's."""
@@ -58,35 +44,6 @@ class Decoder(Protocol):
     ) -> Decoded: ...
 
 
-class Turns(Protocol):
-    """Where the way of one asset meets that of the others."""
-
-    async def fetched(self) -> None:
-        """The original is here; returns when a decoder is free and the report Processing is in."""
-
-    def decoded(self) -> None:
-        """The decoder is free for the next one."""
-
-
-class Stopwatch:
-    """Milliseconds of each part of the way, for the log."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._since = clock()
-        self.laps: dict[str, int] = {}
-
-    def restart(self) -> None:
-        """What has passed since the last lap is nobody's."""
-        self._since = self._clock()
-
-    def lap(self, name: str) -> None:
-        """The time since the last lap belongs to `name`."""
-        now = self._clock()
-        self.laps[name] = round((now - self._since) * 1000)
-        self._since = now
-
-
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """What is made of every image, and within which limits."""
@@ -100,24 +57,6 @@ class Recipe:
     decoder_patience_seconds: float
 
 
-def unacceptable(asset: MediaAsset, recipe: Recipe) -> Failed | None:
-    """Why the asset is not even fetched, if it is not."""
-    source = asset.spec.source
-    if asset.spec.asset_type is not AssetType.IMAGE:
-        return Failed(
-            Reason.UNSUPPORTED_FORMAT, f"This worker makes renditions of images, not of {asset.spec.asset_type}."
-        )
-    if source.bucket != recipe.bucket:
-        message = f"The original is in bucket {source.bucket}; this service only reads {recipe.bucket}."
-        return Failed(Reason.FOREIGN_SOURCE, message)
-    if not isinstance(parse(source.key), OriginalKey):
-        return Failed(Reason.FOREIGN_SOURCE, f"The key {source.key} is not one that this service gives to originals.")
-    if source.size_bytes > recipe.max_original_bytes:
-        message = f"The original has {source.size_bytes} bytes; {recipe.max_original_bytes} are allowed."
-        return Failed(Reason.TOO_LARGE, message)
-    return None
-
-
 class Rendering:
     """Carries assets through, each by one call of `carry`."""
 
@@ -128,7 +67,9 @@ class Rendering:
 
     async def carry(self, asset: MediaAsset, turns: Turns, watch: Stopwatch) -> Outcome:
         """The outcome for one asset. When it returns or is cancelled, nothing of it runs any more."""
-        if (problem := unacceptable(asset, self._recipe)) is not None:
+        recipe = self._recipe
+        problem = unacceptable(asset, AssetType.IMAGE, recipe.bucket, recipe.max_original_bytes)
+        if problem is not None:
             return problem
         try:
             decoded = await self._decoded(asset, turns, watch)
@@ -136,8 +77,8 @@ class Rendering:
                 return decoded
             await self._upload(asset, decoded)
             watch.lap("uploaded_ms")
-        except SourceRefused as refused:
-            return Failed(refused.reason, refused.message)
+        except SourceRefused as changed:
+            return Failed(changed.reason, changed.message)
         except StorageUnavailable as error:
             return GivenBack(Reason.STORAGE_UNAVAILABLE, str(error))
         return Completed(_result(decoded))
@@ -184,8 +125,8 @@ class Rendering:
         except DecoderUnavailable as error:
             waited = self._recipe.decoder_patience_seconds
             return GivenBack(Reason.INTERNAL_ERROR, f"The decoder did not answer for {waited:.0f} s: {error}")
-        except DecodeRefused as refused:
-            return _refused(refused)
+        except DecodeRefused as refusal:
+            return refused(refusal.reason, refusal.message)
 
     async def _upload(self, asset: MediaAsset, decoded: Decoded) -> None:
         """All renditions at once; the first that cannot be stored stops the others."""
@@ -202,14 +143,6 @@ class Rendering:
 def _died_on_it(error: DecoderUnavailable) -> bool:
     """Whether the decoder took the image and broke off or spoke nonsense, rather than not being there."""
     return isinstance(error.__cause__, WireBroken | HeaderInvalid)
-
-
-def _refused(refused: DecodeRefused) -> Failed | GivenBack:
-    if refused.reason in FINAL:
-        return Failed(refused.reason, refused.message)
-    if refused.reason in CHARGED:
-        return GivenBack(refused.reason, refused.message)
-    return GivenBack(Reason.INTERNAL_ERROR, f"The decoder gave the reason {refused.reason}: {refused.message}")
 
 
 def _result(decoded: Decoded) -> Result:

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Any, assert_never
 
-from media_core.asset import AssetStatus, MediaAsset, Phase, Result
+from media_core.asset import AssetStatus, MediaAsset, Phase, Result, VideoBackend, VideoStatus
 from media_core.conditions import ConditionType, Reason, Truth, with_condition
 from media_core.shape import timestamp
 from media_worker.hand import Claim
@@ -25,10 +25,19 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the film is; its length as soon as it is known."""
+
+    percent: int
+    duration_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Completed:
-    """Every rendition is in object storage."""
+    """Everything that is made of it is in object storage. Of a film, how long it is as well."""
 
     result: Result
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,7 @@ class GivenBack:
 
 Outcome = Completed | Failed | GivenBack
 Report = Started | Outcome
+"""What a report has to arrive of; `Progress` may be lost."""
 
 
 class Verdict(Enum):
@@ -69,10 +79,10 @@ def patch(claim: Claim, job: str, seen: MediaAsset, report: Report, now: datetim
         case Started():
             said = Truth.UNKNOWN, Reason.PROCESSING, f"Worker {job} is working on it."
             changes = [*_phase(Phase.PROCESSING), _add("startTime", timestamp(now))]
-        case Completed(result):
-            said = Truth.TRUE, Reason.COMPLETED, _praise(result)
+        case Completed(result, progress):
+            said = Truth.TRUE, Reason.COMPLETED, _praise(result) if progress is None else "Transcoded by ffmpeg."
             ended = _add("completionTime", timestamp(now))
-            changes = [*_phase(Phase.COMPLETED), ended, _add("result", result.to_json())]
+            changes = [*_phase(Phase.COMPLETED), ended, _add("result", result.to_json()), *_video(seen, progress)]
         case Failed(reason, message):
             said = Truth.FALSE, reason, message
             changes = [*_phase(Phase.FAILED), _add("completionTime", timestamp(now))]
@@ -84,6 +94,23 @@ def patch(claim: Claim, job: str, seen: MediaAsset, report: Report, now: datetim
     status = seen.status or AssetStatus()
     conditions = with_condition(status.conditions, ConditionType.SUCCEEDED, *said, now, status.observed_generation)
     return [*_fence(claim, job), *changes, _add("conditions", [condition.to_json() for condition in conditions])]
+
+
+def mention(claim: Claim, job: str, seen: MediaAsset, progress: Progress) -> Patch:
+    """The progress of a film, and nothing else. Nothing is said of one that is not being worked on any more."""
+    working = {"op": "test", "path": "/status/phase", "value": str(Phase.PROCESSING)}
+    return [*_fence(claim, job), working, *_video(seen, progress)]
+
+
+def _video(seen: MediaAsset, progress: Progress | None) -> Patch:
+    """The whole member, since it may not be there; what the operator wrote of it stays."""
+    if progress is None:
+        return []
+    told: dict[str, Any] = {"backend": VideoBackend.FFMPEG, "progress_percent": progress.percent}
+    if progress.duration_seconds is not None:
+        told["duration_seconds"] = progress.duration_seconds
+    known = (seen.status and seen.status.video) or VideoStatus()
+    return [_add("video", known.model_copy(update=told).to_json())]
 
 
 def _fence(claim: Claim, job: str) -> Patch:

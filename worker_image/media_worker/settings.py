@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, Json
 
+from media_core.containers import FILM_BYTES
+from media_core.ladder import LONGEST_SECONDS
 from media_core.manifests import GRACE_SECONDS
 from media_core.renditions import DEFAULT_RENDITIONS, Rendition
 from media_core.settings import StorageSettings
+from media_worker.filming import FilmRecipe
 from media_worker.hand import Room
 from media_worker.lifetime import Lifetime
 from media_worker.rendering import Recipe
@@ -68,6 +72,28 @@ class WorkerSettings(StorageSettings):
     )
     max_frames: int = Field(
         1_000, alias="MEDIA_MAX_FRAMES", description="Frames an animation may have.", gt=0, examples=[1_000]
+    )
+    film_folder: Path | None = Field(
+        None,
+        alias="MEDIA_FILM_FOLDER",
+        description="Folder shared with the transcoder; where it is set, the worker takes videos in place of images.",
+        examples=["/run/film"],
+    )
+    max_video_bytes: int = Field(
+        5 << 30,
+        alias="MEDIA_MAX_VIDEO_BYTES",
+        description="Largest video that is processed; a larger one fails as TooLarge.",
+        gt=0,
+        le=5 << 30,
+        examples=[5 << 30],
+    )
+    max_video_seconds: int = Field(
+        LONGEST_SECONDS,
+        alias="MEDIA_MAX_VIDEO_SECONDS",
+        description="Length a video may have; a longer one fails as TooLong.",
+        ge=1,
+        le=86_400,
+        examples=[LONGEST_SECONDS],
     )
     decoder_socket: str = Field(
         "/run/media/decoder.sock",
@@ -133,6 +159,18 @@ class WorkerSettings(StorageSettings):
             max_frames=self.max_frames,
             asset_timeout_seconds=self.asset_timeout_seconds,
             decoder_patience_seconds=self.decoder_patience_seconds,
+        )
+
+    def film_recipe(self, folder: Path) -> FilmRecipe:
+        """What films are made within, in that folder."""
+        return FilmRecipe(
+            bucket=self.s3_bucket_media,
+            folder=folder,
+            folder_bytes=FILM_BYTES,
+            max_original_bytes=self.max_video_bytes,
+            max_seconds=self.max_video_seconds,
+            asset_timeout_seconds=self.asset_timeout_seconds,
+            transcoder_patience_seconds=self.decoder_patience_seconds,
         )
 
     @property

@@ -1,33 +1,16 @@
-"""Originals out of object storage, renditions into it: boto3 in a bounded thread pool.
-
-Two promises that the rest relies on. A call that is cancelled returns only when its thread has ended, so that after
-a give-back no PUT runs or starts. And every failure is one of two: `SourceRefused` says something about the original
-and is final, `StorageUnavailable` says nothing about it.
-"""
+"""Originals of images out of object storage, renditions into it."""
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from enum import Enum, auto
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    IncompleteReadError,
-)
-from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from media_core.asset import Source
-from media_core.conditions import Reason
-from media_worker.patience import patiently
+from media_worker.calls import Calls, StorageUnavailable, Transient, changed
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -39,48 +22,6 @@ READ_SECONDS = 20
 CHUNK = 1 << 20
 IMMUTABLE = "public, max-age=31536000, immutable"
 RENDITION_TYPE = "image/webp"
-THROTTLED = frozenset({"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "TooManyRequests"})
-T = TypeVar("T")
-
-
-class SourceRefused(Exception):
-    """The original is not what the asset says it is."""
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-
-
-class StorageUnavailable(Exception):
-    """Object storage does not work at present, or not with this configuration."""
-
-
-class _Transient(Exception):
-    """It may work at the next try."""
-
-
-class Trouble(Enum):
-    """What an error of boto3 says."""
-
-    TRANSIENT = auto()
-    CHANGED = auto()
-    MISSING = auto()
-    CONFIGURATION = auto()
-
-
-def trouble(error: BotoCoreError | ClientError) -> Trouble:
-    """Classify an error; whatever is not known to pass or to be the original's fault is taken for configuration."""
-    if isinstance(error, ClientError):
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        if status >= 500 or status == 429 or code in THROTTLED:
-            return Trouble.TRANSIENT
-        if status == 412:
-            return Trouble.CHANGED
-        return Trouble.MISSING if status == 404 and code != "NoSuchBucket" else Trouble.CONFIGURATION
-    passing = BotoConnectionError | HTTPClientError | IncompleteReadError
-    return Trouble.TRANSIENT if isinstance(error, passing) else Trouble.CONFIGURATION
 
 
 def s3_client(
@@ -106,14 +47,13 @@ class Storage:
     def __init__(self, s3: S3Client, bucket: str, threads: int, patience_seconds: float, fetch_seconds: float) -> None:
         self._s3 = s3
         self._bucket = bucket
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="s3")
-        self._patience = patience_seconds
+        self._calls = Calls(threads, patience_seconds)
         self._fetch_seconds = fetch_seconds
 
     async def fetch(self, source: Source) -> bytearray:
         """The original, exactly as it was when its upload was confirmed. Raises SourceRefused, StorageUnavailable."""
         given_up = threading.Event()
-        return await self._patiently(lambda: self._read(source, given_up), given_up)
+        return await self._calls.patiently(lambda: self._read(source, given_up), given_up)
 
     async def put(self, key: str, body: bytes) -> None:
         """Store a rendition. Raises StorageUnavailable."""
@@ -123,81 +63,36 @@ class Storage:
                 Bucket=self._bucket, Key=key, Body=body, ContentType=RENDITION_TYPE, CacheControl=IMMUTABLE
             )
 
-        await self._patiently(put)
+        await self._calls.patiently(put)
 
     def close(self) -> None:
         """Start nothing more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._calls.close()
         self._s3.close()
 
     def _read(self, source: Source, given_up: threading.Event) -> bytearray:
         deadline = time.monotonic() + self._fetch_seconds
-        wanted: GetObjectRequestTypeDef = {
-            "Bucket": self._bucket,
-            "Key": source.key,
-            "IfMatch": f'"{source.etag.strip(chr(34))}"',
-        }
-        if source.version_id:
-            wanted["VersionId"] = source.version_id
-        answer = self._s3.get_object(**wanted)
+        answer = self._s3.get_object(**as_confirmed(self._bucket, source))
         with answer["Body"] as body:
             if (size := answer["ContentLength"]) != source.size_bytes:
-                raise _changed(f"it has {size} bytes, and had {source.size_bytes} then")
+                raise changed(f"it has {size} bytes, and had {source.size_bytes} then")
             content = bytearray()
             while chunk := body.read(CHUNK):
                 content += chunk
                 if given_up.is_set() or time.monotonic() > deadline:
                     raise StorageUnavailable(f"Reading the original took longer than {self._fetch_seconds:.0f} s.")
         if len(content) != source.size_bytes:
-            raise _Transient(f"The connection broke off after {len(content)} of {source.size_bytes} bytes.")
+            raise Transient(f"The connection broke off after {len(content)} of {source.size_bytes} bytes.")
         return content
 
-    async def _patiently(self, call: Callable[[], T], given_up: threading.Event | None = None) -> T:
-        async def once() -> T:
-            return await self._in_thread(lambda: _translated(call), given_up)
 
-        try:
-            return await patiently(once, _Transient, self._patience)
-        except _Transient as error:
-            raise StorageUnavailable(
-                f"Object storage did not answer well for {self._patience:.0f} s: {error}"
-            ) from error
-
-    async def _in_thread(self, call: Callable[[], T], given_up: threading.Event | None) -> T:
-        future: Future[T] = self._threads.submit(call)
-        try:
-            return await asyncio.wrap_future(future)
-        except asyncio.CancelledError:
-            if given_up is not None:
-                given_up.set()
-            if not future.cancel():
-                await _ended(future)
-            raise
-
-
-async def _ended(future: Future[T]) -> None:
-    """Until the thread is through with it, whatever came of it."""
-    over = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    future.add_done_callback(lambda _: loop.call_soon_threadsafe(over.set))
-    await over.wait()
-
-
-def _translated(call: Callable[[], T]) -> T:
-    try:
-        return call()
-    except (ClientError, BotoCoreError) as error:
-        match trouble(error):
-            case Trouble.TRANSIENT:
-                raise _Transient(str(error)) from error
-            case Trouble.CHANGED:
-                raise _changed("its ETag is another") from error
-            case Trouble.MISSING:
-                message = "The original is not in object storage any more."
-                raise SourceRefused(Reason.SOURCE_MISSING, message) from error
-            case Trouble.CONFIGURATION:
-                raise StorageUnavailable(f"Object storage refuses this worker: {error}") from error
-
-
-def _changed(how: str) -> SourceRefused:
-    return SourceRefused(Reason.SOURCE_CHANGED, f"The original was changed after its upload was confirmed: {how}.")
+def as_confirmed(bucket: str, source: Source) -> GetObjectRequestTypeDef:
+    """A request for the very bytes that were there when the upload was confirmed."""
+    wanted: GetObjectRequestTypeDef = {
+        "Bucket": bucket,
+        "Key": source.key,
+        "IfMatch": f'"{source.etag.strip(chr(34))}"',
+    }
+    if source.version_id:
+        wanted["VersionId"] = source.version_id
+    return wanted

@@ -18,6 +18,7 @@ import structlog
 from media_core.asset import MediaAsset
 from media_core.conditions import Reason
 from media_worker.assignments import advance
+from media_worker.carrying import Carrier, Stopwatch
 from media_worker.delivery import Delivery
 from media_worker.hand import (
     Action,
@@ -37,8 +38,7 @@ from media_worker.hand import (
     Stop,
 )
 from media_worker.lifetime import End, Lifetime
-from media_worker.rendering import Rendering, Stopwatch
-from media_worker.report import Completed, Failed, GivenBack, Outcome, Started
+from media_worker.report import Completed, Failed, GivenBack, Outcome, Progress, Started
 
 log = structlog.get_logger()
 
@@ -73,13 +73,13 @@ class Worker:
         job: str,
         room: Room,
         lifetime: Lifetime,
-        rendering: Rendering,
+        carrier: Carrier,
         delivery: Delivery,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._hand = Hand(job, room)
         self._lifetime = lifetime
-        self._rendering = rendering
+        self._carrier = carrier
         self._delivery = delivery
         self._clock = clock
         self._works: dict[Claim, Work] = {}
@@ -201,7 +201,7 @@ class Worker:
     async def _outcome(self, work: Work) -> Outcome:
         """What came of the work, or what it was stopped for. Raises Revoked where it is to be dropped silently."""
         try:
-            return await self._rendering.carry(self._sight(work.claim), _Turns(self, work), work.watch)
+            return await self._carrier.carry(self._sight(work.claim), _Turns(self, work), work.watch)
         except asyncio.CancelledError:
             if work.stop is None:
                 raise
@@ -229,6 +229,12 @@ class Worker:
             case _:
                 assert_never(outcome)
 
+    async def tell_progress(self, work: Work, progress: Progress) -> None:
+        """Once, and as far as it can be told: the next report finds out what came in between."""
+        arrived = await self._delivery.mention(work.claim, self._sight(work.claim), progress)
+        if arrived is not None:
+            self.take(Seen(arrived))
+
     def _sight(self, claim: Claim) -> MediaAsset:
         return self._hand.items[claim].asset
 
@@ -253,7 +259,7 @@ def _stopped(work: Work) -> GivenBack:
 
 
 class _Turns:
-    """`rendering.Turns` for one claim."""
+    """`carrying.Turns` for one claim."""
 
     def __init__(self, worker: Worker, work: Work) -> None:
         self._worker = worker
@@ -264,3 +270,6 @@ class _Turns:
 
     def decoded(self) -> None:
         self._worker.take(Reached(self._work.claim, Stage.UPLOADING))
+
+    async def progressed(self, progress: Progress) -> None:
+        await self._worker.tell_progress(self._work, progress)

@@ -18,7 +18,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         images = (
-            build_images(options.cache, build(options.cache, _tell), _tell)
+            build_images(options.cache, build(options.cache, _tell), _tell, films=True)
             if options.all
             else build_product_images(options.cache, _tell)
         )

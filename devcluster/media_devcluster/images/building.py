@@ -40,18 +40,21 @@ class Image:
     seconds: float
 
 
-def build_images(cache: Path, binaries: Mapping[str, Path], tell: Tell) -> list[Image]:
-    """Every image of a local cluster; `binaries` has the programs that go into some, by name. Raises StartFailed."""
+def build_images(cache: Path, binaries: Mapping[str, Path], tell: Tell, *, films: bool = False) -> list[Image]:
+    """Every image of a local cluster, with `films` also that of the workers that transcode.
+
+    `binaries` has the programs that go into some, by name. Raises StartFailed.
+    """
     engine = chosen(cache / "images" / "store")
     return Kitchen(cache / "images", engine, tell).serve(
-        (*product(engine.bases), *beside(engine.bases, binaries)),
+        (*product(engine.bases, films=films), *beside(engine.bases, binaries)),
     )
 
 
 def build_product_images(cache: Path, tell: Tell) -> list[Image]:
     """The service's own images. Raises StartFailed."""
     engine = chosen(cache / "images" / "store")
-    return Kitchen(cache / "images", engine, tell).serve(product(engine.bases))
+    return Kitchen(cache / "images", engine, tell).serve(product(engine.bases, films=True))
 
 
 class Kitchen:

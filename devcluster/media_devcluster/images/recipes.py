@@ -10,6 +10,7 @@ from pathlib import Path
 from media_devcluster import checkout
 
 REPOSITORY = "docker.io/local"
+FILM_IMAGE = "media-worker-ffmpeg"
 CONTEXTS = Path(__file__).parent
 KEY_LENGTH = 16
 
@@ -103,8 +104,12 @@ def debian() -> dict[str, Recipe]:
     return {"BASE_IMAGE": base, "BUILD_IMAGE": builder}
 
 
-def product(bases: Mapping[str, Recipe | str], root: Path = checkout.ROOT) -> tuple[Recipe, ...]:
-    """The service's own images. Without bases they stand on those their Dockerfiles name."""
+def product(
+    bases: Mapping[str, Recipe | str], root: Path = checkout.ROOT, *, films: bool = False
+) -> tuple[Recipe, ...]:
+    """The service's own images, with `films` also that of the workers that transcode, which is as large as the others
+    together. Without bases they stand on those their Dockerfiles name.
+    """
 
     def recipe(name: str, part: str, seconds: int, *packages: str, target: str) -> Recipe:
         places = ("LICENSE", "pyproject.toml", "requirements/build.lock", f"requirements/{part}.lock", *packages)
@@ -113,9 +118,12 @@ def product(bases: Mapping[str, Recipe | str], root: Path = checkout.ROOT) -> tu
 
     core = "core/media_core"
     page = ("requirements/web.lock", "scripts/web_assets.py")
+    worker = (core, "worker_image/media_worker")
     return (
         recipe("media-api", "api", 100, core, "operator/media_operator", "api/media_api", *page, target="api"),
-        recipe("media-worker", "worker", 80, core, "worker_image/media_worker", target="worker"),
+        recipe("media-worker", "worker", 80, *worker, target="worker"),
+        # Its layers below ffmpeg are those of the worker, which is built before it.
+        *((recipe(FILM_IMAGE, "worker", 120, *worker, target="worker-ffmpeg"),) if films else ()),
     )
 
 

@@ -40,7 +40,7 @@ def confine(bounds: Confinement) -> bool:
         (resource.RLIMIT_NOFILE, OPEN_FILES),
     ):
         resource.setrlimit(kind, (most, most))
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    gain_no_privileges()
     return restrict()
 
 
@@ -49,6 +49,11 @@ def allow_cpu(seconds: int) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime) + seconds, hard))
+
+
+def gain_no_privileges() -> None:
+    """No program that this process becomes has more rights than it; filters of system calls need that."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def end_with_parent(parent: int) -> None:

@@ -8,34 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-import stat
 import time
-from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import structlog
 
 from media_core.conditions import Reason
 from media_worker.decoder.children import Children, Reply
+from media_worker.decoder.doorway import HungUp, opened, unless_hung_up
 from media_worker.decoder.protocol import DecodeRefused, HeaderInvalid, Request, refusal_header
 from media_worker.decoder.wire import CHUNK_BYTES, Malformed, WireBroken, read_header, send
 
 log = structlog.get_logger()
 
-T = TypeVar("T")
-
 HEADER_SECONDS = 10.0
 PAYLOAD_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
 DRAIN_SECONDS = 5.0
-BACKLOG = 128
-
-
-class HungUp(Exception):
-    """The client closed its connection: nobody waits for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +52,7 @@ class Listener:
     async def start(self) -> None:
         """The children first, then the socket: whoever can connect is served."""
         await self._children.start()
-        with suppress(FileNotFoundError):
-            if not stat.S_ISSOCK(self._path.stat().st_mode):
-                raise FileExistsError(f"{self._path} is there and is no socket")
-            self._path.unlink()
-        mask = os.umask(0o117)
-        try:
-            self._server = await asyncio.start_unix_server(
-                self._accept, self._path, limit=CHUNK_BYTES, backlog=BACKLOG
-            )
-        finally:
-            os.umask(mask)
+        self._server = await opened(self._path, self._accept)
 
     async def stop(self) -> None:
         """Accept no more, let what runs end within five seconds, end the children."""
@@ -139,7 +120,7 @@ class Listener:
             async with asyncio.timeout(PAYLOAD_SECONDS):
                 await _receive(reader, file, request.size_bytes)
             os.lseek(file, 0, os.SEEK_SET)
-            return await _unless_hung_up(reader, self._by_a_child(request, file))
+            return await unless_hung_up(reader, self._by_a_child(request, file))
         finally:
             os.close(file)
 
@@ -158,20 +139,6 @@ async def _receive(reader: asyncio.StreamReader, file: int, size: int) -> None:
         while view:
             view = view[os.write(file, view) :]
         missing -= len(part)
-
-
-async def _unless_hung_up(reader: asyncio.StreamReader, work: Coroutine[Any, Any, T]) -> T:
-    """The work's result, or HungUp and no work. Bytes after the payload are no part of the protocol either."""
-    working, leaving = asyncio.create_task(work), asyncio.create_task(reader.read(1))
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise HungUp("the client closed the connection")
-        return working.result()
-    finally:
-        for task in (working, leaving):
-            task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
 
 
 async def _drain_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -12,6 +12,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from media_core.conditions import Reason
+from media_worker.decoder.fields import HeaderInvalid, read_integer, read_list, read_object, read_text
+
+__all__ = [
+    "AnswerHeader",
+    "DecodeRefused",
+    "Decoded",
+    "EncodedVariant",
+    "HeaderInvalid",
+    "Limits",
+    "RenditionSize",
+    "Request",
+    "read_answer",
+    "refusal_header",
+]
 
 MAX_RENDITIONS = 16
 MAX_RENDITION_SIZE = 8192
@@ -37,10 +51,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _CONTENT_TYPE = re.compile(r"[a-z]+/[A-Za-z0-9.+-]{1,100}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{4,60}={0,2}")
 _COLOR = re.compile(r"#[0-9a-f]{6}")
-
-
-class HeaderInvalid(Exception):
-    """A header that says something other than the protocol allows; the text says what."""
 
 
 class DecodeRefused(Exception):
@@ -94,16 +104,16 @@ class Request:
     @classmethod
     def read(cls, header: Mapping[str, Any]) -> Request:
         """From JSON. Raises HeaderInvalid."""
-        limits = _object(header, "limits")
+        limits = read_object(header, "limits")
         request = cls(
-            renditions=tuple(_rendition(entry) for entry in _list(header, "renditions", MAX_RENDITIONS)),
-            content_type=_text(header, "contentType", _CONTENT_TYPE),
+            renditions=tuple(_rendition(entry) for entry in read_list(header, "renditions", MAX_RENDITIONS)),
+            content_type=read_text(header, "contentType", _CONTENT_TYPE),
             limits=Limits(
-                max_pixels=_integer(limits, "maxPixels", 1, 1 << 40),
-                max_frames=_integer(limits, "maxFrames", 1, 1 << 40),
-                timeout_seconds=_integer(limits, "timeoutSeconds", 1, 7 * 86400),
+                max_pixels=read_integer(limits, "maxPixels", 1, 1 << 40),
+                max_frames=read_integer(limits, "maxFrames", 1, 1 << 40),
+                timeout_seconds=read_integer(limits, "timeoutSeconds", 1, 7 * 86400),
             ),
-            size_bytes=_integer(header, "bytes", 0, 1 << 60),
+            size_bytes=read_integer(header, "bytes", 0, 1 << 60),
         )
         if len({rendition.name for rendition in request.renditions}) < len(request.renditions):
             raise HeaderInvalid("two renditions have the same name")
@@ -186,28 +196,28 @@ def refusal_header(reason: Reason, message: str) -> dict[str, Any]:
 def read_answer(header: Mapping[str, Any], asked: Sequence[RenditionSize]) -> AnswerHeader:
     """An answer's header, held against what was asked. Raises DecodeRefused or HeaderInvalid."""
     if header.get("ok") is not True:
-        reason = _text(header, "reason", _NAME)
+        reason = read_text(header, "reason", _NAME)
         if reason not in REFUSALS:
             raise HeaderInvalid(f"{reason} is no reason of the decoder's")
         raise DecodeRefused(Reason(reason), str(header.get("message", ""))[:1000])
-    listed = _list(header, "variants", MAX_RENDITIONS)
+    listed = read_list(header, "variants", MAX_RENDITIONS)
     if [entry.get("name") for entry in listed] != [rendition.name for rendition in asked]:
         raise HeaderInvalid("the variants are not the renditions that were asked for")
-    lengths = tuple(_integer(entry, "bytes", 1, MAX_ANSWER_BYTES) for entry in listed)
+    lengths = tuple(read_integer(entry, "bytes", 1, MAX_ANSWER_BYTES) for entry in listed)
     if sum(lengths) > MAX_ANSWER_BYTES:
         raise HeaderInvalid(f"the variants have {sum(lengths)} bytes; {MAX_ANSWER_BYTES} are allowed")
     decoded = Decoded(
-        width=_integer(header, "width", 1, 1 << 40),
-        height=_integer(header, "height", 1, 1 << 40),
-        frames=_integer(header, "frames", 1, 1 << 40),
-        placeholder=_text(header, "placeholder", _BASE64),
-        dominant_color=_text(header, "dominantColor", _COLOR),
-        recipe_version=_integer(header, "recipeVersion", 1, 1 << 31),
+        width=read_integer(header, "width", 1, 1 << 40),
+        height=read_integer(header, "height", 1, 1 << 40),
+        frames=read_integer(header, "frames", 1, 1 << 40),
+        placeholder=read_text(header, "placeholder", _BASE64),
+        dominant_color=read_text(header, "dominantColor", _COLOR),
+        recipe_version=read_integer(header, "recipeVersion", 1, 1 << 31),
         variants=tuple(
             EncodedVariant(
                 name=rendition.name,
-                width=_integer(entry, "width", 1, rendition.size),
-                height=_integer(entry, "height", 1, rendition.size),
+                width=read_integer(entry, "width", 1, rendition.size),
+                height=read_integer(entry, "height", 1, rendition.size),
                 data=b"",
             )
             for entry, rendition in zip(listed, asked, strict=True)
@@ -217,34 +227,4 @@ def read_answer(header: Mapping[str, Any], asked: Sequence[RenditionSize]) -> An
 
 
 def _rendition(entry: Mapping[str, Any]) -> RenditionSize:
-    return RenditionSize(_text(entry, "name", _NAME), _integer(entry, "size", 1, MAX_RENDITION_SIZE))
-
-
-def _object(header: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = header.get(key)
-    if not isinstance(value, dict):
-        raise HeaderInvalid(f"{key} must be an object")
-    return value
-
-
-def _list(header: Mapping[str, Any], key: str, at_most: int) -> list[dict[str, Any]]:
-    value = header.get(key)
-    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-        raise HeaderInvalid(f"{key} must be a list of objects")
-    if not 1 <= len(value) <= at_most:
-        raise HeaderInvalid(f"{key} has {len(value)} entries; 1 to {at_most} are allowed")
-    return value
-
-
-def _integer(header: Mapping[str, Any], key: str, least: int, most: int) -> int:
-    value = header.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise HeaderInvalid(f"{key} must be an integer from {least} to {most}, not {str(value)[:60]}")
-    return value
-
-
-def _text(header: Mapping[str, Any], key: str, pattern: re.Pattern[str]) -> str:
-    value = header.get(key)
-    if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise HeaderInvalid(f"{key} is not as it must be: {str(value)[:60]!r}")
-    return value
+    return RenditionSize(read_text(entry, "name", _NAME), read_integer(entry, "size", 1, MAX_RENDITION_SIZE))
