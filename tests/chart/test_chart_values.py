@@ -42,6 +42,8 @@ PROMETHEUS = merged(KEDA, {"autoscaling": {"keda": {"trigger": "prometheus"}}})
 INGRESS = {"api": {"ingress": EVERYTHING["api"]["ingress"]}}
 PEERS = [{"podSelector": {}}]
 
+ROLE = "arn:aws:iam::123456789012:role/media-mediaconvert"
+MEDIACONVERT: Object = {"video": {"backend": "mediaconvert", "mediaconvert": {"roleArn": ROLE}}}
 OTHER: Mapping[str, tuple[Any, Object]] = {
     "imagePullSecrets": ([{"name": "registry"}], {}),
     "logLevel": ("debug", {}),
@@ -65,6 +67,13 @@ OTHER: Mapping[str, tuple[Any, Object]] = {
     "autoscaling.keda.trigger": ("prometheus", KEDA),
     "autoscaling.keda.prometheusAddress": ("http://q:2", PROMETHEUS),
     "autoscaling.keda.pollingIntervalSeconds": (31, KEDA),
+    "video.backend": ("none", {}),
+    "video.pool.replicas": (7, {"autoscaling": {"enabled": False}}),
+    "video.pool.template": ({"priorityClassName": "batch"}, {}),
+    "video.mediaconvert.roleArn": (ROLE, {}),
+    "video.mediaconvert.queue": ("other", MEDIACONVERT),
+    "video.mediaconvert.endpoint": ("https://mediaconvert.example.org", MEDIACONVERT),
+    "video.mediaconvert.pollSeconds": (31, MEDIACONVERT),
     "s3.endpoint": ("http://minio:9000", {}),
     "s3.publicEndpoint": ("https://s3.example.org", {}),
     "s3.ports": ([9000], {}),
@@ -189,6 +198,12 @@ WRONG: Mapping[str, tuple[Object, str]] = {
     "no key for tokens": (merged(OWN, {"api": {"jwt": {"existingSecret": ""}}}), "Nobody could be told apart"),
     "two keys for tokens": (merged(OWN, {"api": {"jwt": {"jwksUrl": "https://login"}}}), "checked by one of them"),
     "fewest above most": (merged(OWN, {"autoscaling": {"minReplicas": 5, "maxReplicas": 2}}), "is more than"),
+    "MediaConvert without a role": (merged(OWN, {"video": {"backend": "mediaconvert"}}), "name the role"),
+    "MediaConvert and an S3 of the cluster": (merged(EMBEDDED, MEDIACONVERT), "MediaConvert reads from AWS's own S3"),
+    "fewest above most, for videos": (
+        merged(OWN, {"video": {"autoscaling": {"minReplicas": 5, "maxReplicas": 2}}}),
+        "video.autoscaling.minReplicas",
+    ),
     "KEDA without Prometheus": (
         merged(OWN, {"autoscaling": {"metrics": "keda", "keda": {"trigger": "prometheus"}}}),
         "where KEDA reaches Prometheus",

@@ -173,6 +173,11 @@ http://{{ include "media.component" (dict "root" . "component" "s3") }}.{{ .Rele
 {{- if or $keda (eq (include "media.builtinMetrics" .) "true") }}true{{ end -}}
 {{- end -}}
 
+{{/* Whether the pool `video` is this chart's to make. "true" or "". */}}
+{{- define "media.videoPool" -}}
+{{- if and (eq .Values.video.backend "ffmpeg") .Values.video.pool.create }}true{{ end -}}
+{{- end -}}
+
 {{/* Environment: where the ledger is. */}}
 {{- define "media.databaseEnv" -}}
 - name: MEDIA_DATABASE_URL
@@ -180,6 +185,30 @@ http://{{ include "media.component" (dict "root" . "component" "s3") }}.{{ .Rele
     secretKeyRef:
       name: {{ include "media.postgresqlSecret" . }}
       key: {{ .Values.postgresql.existingSecretKey }}
+{{- end -}}
+
+{{/* Environment: who transcodes videos. The role stays after a change of the backend, for the jobs that are there. */}}
+{{- define "media.videoEnv" -}}
+- name: MEDIA_VIDEO_BACKEND
+  value: {{ .Values.video.backend | quote }}
+- name: MEDIA_MAX_VIDEO_SECONDS
+  value: {{ int64 .Values.video.maxSeconds | quote }}
+- name: MEDIA_VIDEO_WORKER_IMAGE
+  value: {{ include "media.image" (dict "root" . "image" .Values.videoWorkerImage) | quote }}
+{{- with .Values.video.mediaconvert }}
+{{- if .roleArn }}
+- name: MEDIACONVERT_ROLE_ARN
+  value: {{ .roleArn | quote }}
+- name: MEDIACONVERT_QUEUE
+  value: {{ .queue | quote }}
+- name: MEDIA_VIDEO_POLL_SECONDS
+  value: {{ int64 .pollSeconds | quote }}
+{{- with .endpoint }}
+- name: MEDIACONVERT_ENDPOINT
+  value: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* Environment: where the media are. */}}
@@ -256,7 +285,17 @@ Settings that are not secret are in the pods' own template and roll them by them
 {{- if and .Values.autoscaling.enabled (eq .Values.autoscaling.metrics "keda") (eq .Values.autoscaling.keda.trigger "prometheus") (not .Values.autoscaling.keda.prometheusAddress) -}}
 {{- fail "autoscaling.keda.trigger is prometheus, but autoscaling.keda.prometheusAddress is not set: say where KEDA reaches Prometheus, such as http://prometheus.monitoring:9090." -}}
 {{- end -}}
-{{- if and .Values.pool.create (eq (include "media.helm3" .) "true") (ne (include "media.kindsKnown" .) "true") (lookup "v1" "Namespace" "" "kube-system") -}}
+{{- if and (eq .Values.video.backend "mediaconvert") (not .Values.video.mediaconvert.roleArn) -}}
+{{- fail "video.backend is mediaconvert, but video.mediaconvert.roleArn is not set: name the role by which MediaConvert reads originals and writes what it makes of them, such as arn:aws:iam::123456789012:role/media-mediaconvert." -}}
+{{- end -}}
+{{- if and (eq .Values.video.backend "mediaconvert") .Values.s3.embedded.enabled (not .Values.video.mediaconvert.endpoint) -}}
+{{- fail "video.backend is mediaconvert and s3.embedded.enabled is true: MediaConvert reads from AWS's own S3 only. Use video.backend=ffmpeg, or a bucket of yours (s3.existingSecret)." -}}
+{{- end -}}
+{{- $videoBounds := .Values.video.autoscaling -}}
+{{- if and .Values.autoscaling.enabled (gt (int $videoBounds.minReplicas) (int $videoBounds.maxReplicas)) -}}
+{{- fail (printf "video.autoscaling.minReplicas (%d) is more than video.autoscaling.maxReplicas (%d)." (int $videoBounds.minReplicas) (int $videoBounds.maxReplicas)) -}}
+{{- end -}}
+{{- if and (or .Values.pool.create (eq (include "media.videoPool" .) "true")) (eq (include "media.helm3" .) "true") (ne (include "media.kindsKnown" .) "true") (lookup "v1" "Namespace" "" "kube-system") -}}
 {{- fail "With Helm 3 the CRDs have to be there before the release: `kubectl apply --server-side -f files/crds` in the chart's folder, then install with crds.enabled=false. Helm 4 needs neither." -}}
 {{- end -}}
 {{- if eq (include "media.builtinMetrics" .) "true" -}}
