@@ -10,6 +10,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from media_core.asset import VideoBackend
 from media_devcluster.embedded.cluster import EmbeddedCluster
 from media_devcluster.kind.stack import KindStack
 from media_devcluster.local.stack import RELEASE, LocalStack
@@ -73,7 +74,7 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     chosen = request.config.getoption("--cluster")
     if chosen is None:
         pytest.fail("a real cluster is needed: --cluster local")
-    plan = Plan(NODE, cluster=ClusterKind(chosen), namespace="media", values=VALUES)
+    plan = Plan(NODE, cluster=ClusterKind(chosen), namespace="media", values=VALUES, video=VideoBackend.FFMPEG)
     stack = KindStack(plan, print) if plan.cluster is ClusterKind.KIND else LocalStack(plan, print)
     if not await stack.attach():
         await stack.start()

@@ -140,8 +140,8 @@ def up(
     installed = cluster in (ClusterKind.LOCAL, ClusterKind.KIND)
     if bare and not installed:
         raise click.UsageError("--bare: only with --cluster local or kind.")
-    if video and installed:
-        raise click.UsageError(f"--video: not with --cluster {cluster}, where the chart's values say it.")
+    if video and installed and (cluster != ClusterKind.LOCAL or video != VideoBackend.FFMPEG):
+        raise click.UsageError(f"--video {video}: not with --cluster {cluster}. --cluster local takes --video ffmpeg.")
     if api_port and installed:
         raise click.UsageError(f"--api-port: not with --cluster {cluster}, where the API has a port of the node.")
     plan = Plan(

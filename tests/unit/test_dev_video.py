@@ -36,10 +36,10 @@ def test_video_may_stand_without_a_backend(given: list[str], meant: list[str]) -
     assert _with_backend(given) == meant
 
 
-def test_a_local_cluster_has_its_backend_from_the_charts_values(tmp_path: Path) -> None:
+def test_a_double_does_not_go_with_a_local_cluster(tmp_path: Path) -> None:
     refused = CliRunner().invoke(main, ["up", "--cluster", "local", "--video", "--data-dir", str(tmp_path)])
     assert refused.exit_code == 2
-    assert "--video: not with --cluster local" in refused.output
+    assert "--cluster local takes --video ffmpeg" in refused.output
 
 
 def test_the_operator_is_told_of_the_double() -> None:

@@ -1,4 +1,4 @@
-"""A film from upload to playback on the local stack, by either backend: the issue's main job for video."""
+"""A film from upload to playback on the local stack, by either backend."""
 
 from __future__ import annotations
 

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from media_core.asset import VideoBackend
 from media_devcluster import checkout
 from media_devcluster.folder import CLUSTER, claimed, discard
 from media_devcluster.helm import Helm, merged
 from media_devcluster.images import Image, build_images
+from media_devcluster.images.recipes import FILM_IMAGE
 from media_devcluster.kube import Kube, Refused
 from media_devcluster.local.binaries import build, cache_folder
 from media_devcluster.local.cluster import LocalCluster
@@ -45,6 +47,10 @@ class LocalStack:
         self._folder = plan.folder.resolve()
         self._tell = tell
 
+    @property
+    def _films(self) -> bool:
+        return self.plan.video is VideoBackend.FFMPEG
+
     async def start(self) -> None:
         """Build what is not in the cache, start the node, install the chart unless the plan is a bare one."""
         with claimed(self._folder):
@@ -61,7 +67,7 @@ class LocalStack:
             return False
         cache = cache_folder()
         self.binaries = await asyncio.to_thread(build, cache, self._tell)
-        images = await asyncio.to_thread(build_images, cache, self.binaries, self._tell)
+        images = await asyncio.to_thread(build_images, cache, self.binaries, self._tell, films=self._films)
         self.values = merged(values(images, self.plan.bucket), self.plan.values)
         self.state, self.children = state, state.children()
         self.cluster = LocalCluster(self._folder / CLUSTER, self.binaries)
@@ -80,7 +86,7 @@ class LocalStack:
     async def _start(self) -> None:
         cache = cache_folder()
         self.binaries = await asyncio.to_thread(build, cache, self._tell)
-        images = await asyncio.to_thread(build_images, cache, self.binaries, self._tell)
+        images = await asyncio.to_thread(build_images, cache, self.binaries, self._tell, films=self._films)
         self._tell("programs and images")
         self.cluster = LocalCluster(self._folder / CLUSTER, self.binaries)
         self.state.kubeconfig = str(self.cluster.layout.kubeconfig)
@@ -144,11 +150,18 @@ def values(images: list[Image], bucket: str) -> dict[str, Any]:
     """The chart's values on a node without a registry: local images, embedded PostgreSQL and S3, ports of the node."""
 
     def image(name: str) -> dict[str, str]:
+        return {**named(name), "pullPolicy": "Never"}
+
+    def named(name: str) -> dict[str, str]:
         found = next(image.name for image in images if f"/{name}:" in image.name)
         repository, _, tag = found.rpartition(":")
-        return {"repository": repository, "tag": tag, "pullPolicy": "Never"}
+        return {"repository": repository, "tag": tag}
 
+    films = any(f"/{FILM_IMAGE}:" in image.name for image in images)
+    video = {"video": {"backend": "ffmpeg"}, "videoWorkerImage": named(FILM_IMAGE)} if films else {}
     return {
+        "video": {"backend": "none"},
+        **video,
         "image": image("media-api"),
         "workerImage": image("media-worker"),
         "api": {
