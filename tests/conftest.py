@@ -10,7 +10,6 @@ from typing import Any
 import hypothesis
 import pytest
 
-from media_core.asset import VideoBackend
 from media_devcluster.embedded.cluster import EmbeddedCluster
 from media_devcluster.kind.stack import KindStack
 from media_devcluster.local.stack import RELEASE, LocalStack
@@ -74,7 +73,7 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     chosen = request.config.getoption("--cluster")
     if chosen is None:
         pytest.fail("a real cluster is needed: --cluster local")
-    plan = Plan(NODE, cluster=ClusterKind(chosen), namespace="media", values=VALUES, video=VideoBackend.FFMPEG)
+    plan = Plan(NODE, cluster=ClusterKind(chosen), namespace="media", values=VALUES)
     stack = KindStack(plan, print) if plan.cluster is ClusterKind.KIND else LocalStack(plan, print)
     if not await stack.attach():
         await stack.start()
