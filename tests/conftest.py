@@ -1,20 +1,24 @@
-"""What every folder of tests may use: options, and an embedded cluster of the session."""
+"""What every folder of tests may use: options; an embedded cluster, PostgreSQL and S3 of the session."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import hypothesis
 import pytest
 
 from media_devcluster.embedded.cluster import EmbeddedCluster
 from media_devcluster.kind.stack import KindStack
 from media_devcluster.local.stack import RELEASE, LocalStack
+from media_devcluster.objectstore import S3
 from media_devcluster.stack import Plan
 from media_devcluster.state import ClusterKind
+from support.backends import PostgresServer, postgres_server, s3_server
 from support.site import Site
 
 UNTIMED = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
@@ -65,6 +69,48 @@ async def embedded_cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIte
     """One embedded cluster for all tests that do not disturb it."""
     async with EmbeddedCluster(CRDS, tmp_path_factory.mktemp("embedded")) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+async def postgres() -> AsyncIterator[PostgresServer]:
+    """A PostgreSQL server."""
+    async with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def database_url(postgres: PostgresServer) -> AsyncIterator[str]:
+    """A migrated database without rows."""
+    async with postgres.migrated_database() as url:
+        yield url
+
+
+@pytest.fixture
+async def empty_database_url(postgres: PostgresServer) -> AsyncIterator[str]:
+    """A database without anything."""
+    async with postgres.empty_database() as url:
+        yield url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to the test's database."""
+    connection = await asyncpg.connect(database_url, timeout=10)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture(scope="session")
+async def object_store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S3]:
+    """An S3 server with a bucket."""
+    async with s3_server(tmp_path_factory.mktemp("s3")) as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+async def s3(object_store: S3) -> Any:
+    """A boto3 client of it."""
+    return await asyncio.to_thread(object_store.client)
 
 
 @pytest.fixture(scope="session")

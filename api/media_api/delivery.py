@@ -20,18 +20,10 @@ from media_core.renditions import THUMBNAIL
 
 SERVE, STREAM = "/media/serve/", "/media/stream/"
 _INLINE = ("image/", "video/")
-_MADE: Mapping[str, str] = {
-    "webp": "image/webp",
-    "jpg": "image/jpeg",
-    "mp4": "video/mp4",
-    "m3u8": "application/vnd.apple.mpegurl",
-    "ts": "video/mp2t",
-    "m4s": "video/iso.segment",
-}
+_MADE: Mapping[str, str] = {"webp": "image/webp", "m4s": "video/iso.segment", **ladder.CONTENT_TYPES}
 """Content types of what is made here, by extension."""
 _FILM_FILES: Mapping[str, str] = {"video": ladder.VIDEO, THUMBNAIL: ladder.THUMBNAIL}
 """The variants of a film that are one file each; every other one is a rung: a playlist and its segments."""
-_OF_RUNG = re.compile(r"hls/master_(?P<rung>[a-z0-9]+)(?:_[0-9]{5}\.ts|\.m3u8)")
 CACHE_SECONDS = 300
 """How long a file that is passed through may be shown after its asset was deleted."""
 PLAYLIST_CACHE_SECONDS = 10
@@ -184,8 +176,8 @@ def _is_of_film(row: Row, key: str) -> bool:
         return False
     if path == ladder.MASTER:
         return bool(_rungs(row))
-    if found := _OF_RUNG.fullmatch(path):
-        return found["rung"] in _rungs(row)
+    if (rung := ladder.rung_of(path)) is not None:
+        return rung in _rungs(row)
     return path in (_FILM_FILES.get(variant.name) for variant in _variants(row))
 
 

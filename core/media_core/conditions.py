@@ -115,6 +115,14 @@ def holds(conditions: Iterable[Condition], type_: ConditionType) -> bool:
     return found is not None and found.status is Truth.TRUE
 
 
+class Refusal(Exception):
+    """Nothing comes of an asset, for a reason that is known; the message is a sentence for its owner."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason, self.message = reason, message
+
+
 def with_condition(
     conditions: Iterable[Condition],
     type_: ConditionType,

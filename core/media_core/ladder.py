@@ -7,6 +7,8 @@ upright has the rungs of the same film lying, turned. The names of files are tho
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,11 +31,22 @@ SLIMMEST: Final = 20
 """The longer side may be so many times the shorter one: the thumbnail of a slimmer film is a line."""
 LONGEST_SECONDS: Final = 14_400
 
-MASTER: Final = "hls/master.m3u8"
+HLS: Final = "hls"
+MASTER: Final = f"{HLS}/master.m3u8"
 VIDEO: Final = "video.mp4"
 THUMBNAIL: Final = "thumbnail.jpg"
 CAPTURED: Final = "thumbnail.0000000.jpg"
 """What MediaConvert calls the one picture it captures; it is stored as `THUMBNAIL` before anybody is told of it."""
+
+
+CONTENT_TYPES: Final[Mapping[str, str]] = {
+    "m3u8": "application/vnd.apple.mpegurl",
+    "ts": "video/mp2t",
+    "mp4": "video/mp4",
+    "jpg": "image/jpeg",
+}
+"""Of a film's files, by extension."""
+_OF_RUNG: Final = re.compile(rf"{HLS}/master_(?P<rung>[a-z0-9]{{1,16}})(?:\.m3u8|_[0-9]{{5}}\.ts)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +143,23 @@ def refusal(film: Film, longest_seconds: int = LONGEST_SECONDS) -> tuple[Reason,
 
 def playlist_path(rung: str) -> str:
     """Path of a rung's media playlist, relative to the film's folder."""
-    return f"hls/master_{rung}.m3u8"
+    return f"{HLS}/master_{rung}.m3u8"
 
 
 def segment_path(rung: str, number: int) -> str:
     """Path of a rung's segment, relative to the film's folder; the first is number 1."""
-    return f"hls/master_{rung}_{number:05}.ts"
+    return f"{HLS}/master_{rung}_{number:05}.ts"
+
+
+def rung_of(path: str) -> str | None:
+    """Name of the rung whose playlist or segment has that path; None for any other path."""
+    found = _OF_RUNG.fullmatch(path)
+    return found["rung"] if found else None
+
+
+def is_segment(path: str, rung: str) -> bool:
+    """Whether it is the path of a segment of that rung."""
+    return rung_of(path) == rung and path != playlist_path(rung)
 
 
 def _own(film: Film) -> _Step:

@@ -1,19 +1,19 @@
 """The next step for one asset: a pure function of everything observed about it.
 
 The checks below are the specification, in order; the first that applies decides. Binding is not here, because it
-weighs assets against each other: see `scheduling`. Gathering what is observed and carrying out what is decided are
-the operator's reconciler.
+weighs assets against each other: see `scheduling`. Gathering what is `observed` and carrying out the `plan` are the
+operator's reconciler.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, assert_never
+from datetime import timedelta
+from typing import assert_never
 
 from media_core.asset import AssetStatus, AssetType, DeletionPolicy, MediaAsset, Phase, VideoBackend, VideoStatus
 from media_core.backoff import backoff
+from media_core.charge import charged
 from media_core.conditions import (
     CHARGED,
     UNTROUBLED,
@@ -26,7 +26,19 @@ from media_core.conditions import (
 from media_core.jobs import Outcome
 from media_core.keys import OriginalKey, parse
 from media_core.names import PURGE_FINALIZER, RETRY_ANNOTATION
-from media_core.pool import Attempts
+from media_core.observed import Observed
+from media_core.plan import (
+    AddFinalizer,
+    DeleteObject,
+    DropRetryAnnotation,
+    Expire,
+    LookAgain,
+    Nothing,
+    Plan,
+    Purge,
+    WriteStatus,
+)
+from media_core.statuses import failed, released
 
 GIVE_BACK_DEADLINE = timedelta(seconds=60)
 """How long a deletion waits for the worker to let go before it goes ahead behind the fence."""
@@ -38,101 +50,6 @@ UNCHARGED_WAIT_SECONDS = 5.0
 """Wait after a give-back that was nobody's fault but would likely happen again at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobSight:
-    """What is known of the Job an asset is bound to. `outcome` None: it is still at work."""
-
-    outcome: Outcome | None
-    isolated_for: str | None = None
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RowSight:
-    """What the ledger says of the asset: its state, the ETag it is about, and the status it last mirrored."""
-
-    state: str
-    etag: str | None
-    status: AssetStatus | None
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """Everything one decision may look at.
-
-    `job` is about `asset.status.assigned_job` and None where there is none. `row` is asked for only where the
-    object has no status yet, and then None means that the ledger has no such row. `chance` is uniform in [0, 1).
-    """
-
-    asset: MediaAsset
-    now: datetime
-    bucket: str
-    attempts: Attempts
-    job: JobSight | None = None
-    row: RowSight | None = None
-    archived: bool = False
-    """Whether the ledger has this settled status, so that the object may go."""
-    crowded: bool = False
-    """Whether uploads wait because the cluster holds as many objects as it may: then the settled ones make room."""
-    video_backend: VideoBackend | None = None
-    """Who transcodes videos that nobody has begun with."""
-    transcoder: bool = False
-    """Whether somebody here talks to MediaConvert, and can cancel a job there."""
-    chance: float = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class WriteStatus:
-    """Replace the whole status, under a resourceVersion test."""
-
-    status: AssetStatus
-    event: Reason | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Purge:
-    """Delete the media (unless `keep_media`), write the tombstone, drop the finalizer.
-
-    The keys are purged once more later: a worker behind the fence, or whoever still holds the upload URL, could have
-    written again.
-    """
-
-    keep_media: bool
-
-
-@dataclass(frozen=True, slots=True)
-class AddFinalizer:
-    """Made by hand, or left by an uninstall: without our finalizer its deletion would leave its media behind."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteObject:
-    """The ledger says deleted: the object goes too."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expire:
-    """TTL: the object goes, its media and its row stay."""
-
-
-@dataclass(frozen=True, slots=True)
-class DropRetryAnnotation:
-    """The retry was carried out, or there was nothing to retry."""
-
-
-@dataclass(frozen=True, slots=True)
-class LookAgain:
-    """Nothing to do before that time."""
-
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    """Nothing to do until something changes."""
-
-
-Plan = WriteStatus | Purge | AddFinalizer | DeleteObject | Expire | DropRetryAnnotation | LookAgain | Nothing
 Check = Callable[[Observed], Plan | None]
 
 
@@ -156,7 +73,7 @@ def being_deleted(seen: Observed) -> Plan | None:
         deadline = asset.metadata.deletion_timestamp + GIVE_BACK_DEADLINE
         if seen.now < deadline:
             return LookAgain(deadline)
-        return WriteStatus(_unbound(status, seen.now, Reason.RELEASED, "Deleted while its worker did not answer."))
+        return WriteStatus(released(status, Reason.RELEASED, "Deleted while its worker did not answer.", seen.now))
     return Purge(keep_media=asset.spec.deletion_policy is DeletionPolicy.RETAIN)
 
 
@@ -298,7 +215,7 @@ def given_back(seen: Observed) -> Plan | None:
     if reason in CHARGED:
         return _charged(status, seen, reason, message)
     wait = None if reason in UNTROUBLED else seen.now + backoff(UNCHARGED_WAIT_SECONDS, 1, seen.chance)
-    return WriteStatus(_unbound(status, seen.now, reason, message, wait), event=Reason.RELEASED)
+    return WriteStatus(released(status, reason, message, seen.now, wait), event=Reason.RELEASED)
 
 
 def worker_gone(seen: Observed) -> Plan | None:
@@ -327,11 +244,11 @@ def worker_gone(seen: Observed) -> Plan | None:
                 )
             }
         )
-        return WriteStatus(_unbound(suspect, seen.now, Reason.ISOLATED, message), event=Reason.RELEASED)
+        return WriteStatus(released(suspect, Reason.ISOLATED, message, seen.now), event=Reason.RELEASED)
     message = f"Worker {status.assigned_job} {_ENDED[job.outcome]} before it was done with it; it waits for another."
     again = job.isolated_for is not None and job.outcome in (Outcome.CRASHED, Outcome.MISCONFIGURED)
     wait = seen.now + backoff(UNCHARGED_WAIT_SECONDS, 1, seen.chance) if again else None
-    return WriteStatus(_unbound(status, seen.now, Reason.RELEASED, message, wait), event=Reason.RELEASED)
+    return WriteStatus(released(status, Reason.RELEASED, message, seen.now, wait), event=Reason.RELEASED)
 
 
 _ENDED: dict[Outcome, str] = {
@@ -357,63 +274,13 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def bound(status: AssetStatus, job: str, now: datetime) -> AssetStatus:
-    """The status of an asset bound to that Job: the binding rises, so that every earlier writer is refused."""
-    scheduled = status.model_copy(
-        update={
-            "phase": Phase.SCHEDULED,
-            "assigned_job": job,
-            "binding": status.binding + 1,
-            "not_before": None,
-            "start_time": None,
-            "video": _at_its_beginning(status.video),
-        }
-    )
-    return scheduled.because(Truth.UNKNOWN, Reason.BOUND, f"Bound to worker {job}.", now)
-
-
-def _at_its_beginning(video: VideoStatus | None) -> VideoStatus | None:
-    """What an earlier worker had made of it is not gone on with."""
-    return video and video.model_copy(update={"progress_percent": None})
-
-
-def released(status: AssetStatus, reason: Reason, message: str, now: datetime) -> AssetStatus:
-    """The status of an asset taken from its Job by the operator, with no blame."""
-    return _unbound(status, now, reason, message)
-
-
-def _unbound(
-    status: AssetStatus, now: datetime, reason: Reason, message: str, not_before: datetime | None = None
-) -> AssetStatus:
-    free: dict[str, Any] = {
-        "phase": Phase.PENDING,
-        "assigned_job": None,
-        "binding": status.binding + 1,
-        "start_time": None,
-        "not_before": not_before,
-        "video": _at_its_beginning(status.video),
-    }
-    return status.model_copy(update=free).because(Truth.UNKNOWN, reason, message, now)
-
-
 def _charged(status: AssetStatus, seen: Observed, reason: Reason, message: str) -> WriteStatus:
-    attempts = status.attempts + 1
-    charged = status.model_copy(update={"attempts": attempts})
-    if attempts >= seen.attempts.limit:
-        told = f"It failed in each of {attempts} attempts. The last: {message}"
-        return _failed(charged, seen, Reason.ATTEMPTS_EXHAUSTED, told)
-    due = seen.now + backoff(seen.attempts.backoff_seconds, attempts, seen.chance)
-    told = f"{message} Attempt {attempts} of {seen.attempts.limit}; it is tried again later."
-    return WriteStatus(_unbound(charged, seen.now, reason, told, due), event=reason)
+    charge = charged(status, seen.attempts, message, seen.now, seen.chance)
+    if charge.due is None:
+        return _failed(charge.status, seen, Reason.ATTEMPTS_EXHAUSTED, charge.message)
+    return WriteStatus(released(charge.status, reason, charge.message, seen.now, charge.due), event=reason)
 
 
 def _failed(status: AssetStatus, seen: Observed, reason: Reason, message: str) -> WriteStatus:
-    ended = status.model_copy(
-        update={
-            "phase": Phase.FAILED,
-            "completion_time": seen.now,
-            "not_before": None,
-            "observed_generation": seen.asset.metadata.generation,
-        }
-    )
-    return WriteStatus(ended.because(Truth.FALSE, reason, message, seen.now), event=reason)
+    known = status.model_copy(update={"observed_generation": seen.asset.metadata.generation})
+    return WriteStatus(failed(known, reason, message, seen.now), event=reason)

@@ -1,8 +1,8 @@
 """What MediaConvert is asked to make of a film, and what its answers mean: a probe, and the code of an error.
 
-Pure translations between the service's language and ours; when it is asked, and what follows from the answers, is for
-others to decide. The outputs are those of `ladder`, under the keys of `keys`: a job's
-description never tells where its outputs are, so their places are ours to choose.
+Pure translations between the service's language and ours; when it is asked, and what follows from the answers, is
+for others to decide. The outputs are those of `ladder`, under the keys of `keys`: a job's description never tells
+where its outputs are, so their places are ours to choose.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from media_core import ladder
 from media_core.asset import MediaAsset
-from media_core.conditions import Reason
+from media_core.conditions import Reason, Refusal
 from media_core.keys import video_base
 from media_core.ladder import Film, Rung
 
@@ -33,12 +33,8 @@ UNKNOWN_FORMAT_WORDS: Final = ("no parser found", "unsupported", "not supported"
 CANNOT_OPEN, BAD_PICTURE, NOT_FOUND = 1010, 1030, 1404
 
 
-class NotAFilm(Exception):
-    """An original that is not transcoded; the message is a sentence for its owner."""
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
-        self.reason, self.message = reason, message
+class NotAFilm(Refusal):
+    """An original that is not transcoded."""
 
 
 def job_request(asset: MediaAsset, film: Film, *, role: str, queue: str, token: str) -> dict[str, Any]:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+MOST_BYTES = 4 << 20
+"""A playlist has no more: one of four hours has some 200 kB."""
 _VARIANT = "#EXT-X-STREAM-INF:"
 _SEGMENT = "#EXTINF:"
 _END = "#EXT-X-ENDLIST"

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pydantic import AwareDatetime
 
-from media_core.asset import AssetMeta, AssetType
+from media_core.asset import AssetMeta, AssetSpec, AssetType
 from media_core.conditions import Condition
 from media_core.names import DEFAULT_POOL, VIDEO_POOL
 from media_core.renditions import DEFAULT_RENDITIONS, Rendition
@@ -17,6 +17,14 @@ from media_core.shape import Shape
 def pool_for(asset_type: AssetType) -> str:
     """Name of the pool whose workers know the type: films need other programs, more room and more time."""
     return VIDEO_POOL if asset_type is AssetType.VIDEO else DEFAULT_POOL
+
+
+def pool_of(spec: AssetSpec) -> str:
+    """The pool that works on it: the one it names, where that one's workers can.
+
+    What a film takes, only the workers of pool `video` have, and these have nothing else.
+    """
+    return pool_for(spec.asset_type) if VIDEO_POOL in (spec.pool, pool_for(spec.asset_type)) else spec.pool
 
 
 class Attempts(Shape):

@@ -6,21 +6,29 @@ playlists and asking for the files is the operator's `proving`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from media_core.asset import Result, Variant
-from media_core.ladder import MASTER, THUMBNAIL, VIDEO, Film, ladder, playlist_path, progressive, thumbnail_size
+from media_core.ladder import (
+    HLS,
+    MASTER,
+    THUMBNAIL,
+    VIDEO,
+    Film,
+    is_segment,
+    ladder,
+    playlist_path,
+    progressive,
+    rung_of,
+    thumbnail_size,
+)
 from media_core.playlist import PlaylistBroken, parse_master, parse_media
-
-_FOLDER = MASTER.rpartition("/")[0] + "/"
-_PLAYLIST = re.compile(r"master_([a-z0-9]{1,16})\.m3u8")
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A rung as the master playlist names it. `path` is that of its own playlist, relative to the film's folder."""
+    """A rung as the master playlist names it."""
 
     name: str
     width: int
@@ -36,10 +44,11 @@ def rungs(master: str) -> tuple[Listed, ...]:
     """The rungs of a master playlist. Raises PlaylistBroken, also where one is called as no rung of ours."""
     found = []
     for variant in parse_master(master):
-        named = _PLAYLIST.fullmatch(variant.uri)
-        if named is None or variant.resolution is None:
+        path = f"{HLS}/{variant.uri}"
+        name = rung_of(path)
+        if name is None or path != playlist_path(name) or variant.resolution is None:
             raise PlaylistBroken(f"{variant.uri[:80]!r} is no rung with a size.")
-        found.append(Listed(named[1], *variant.resolution))
+        found.append(Listed(name, *variant.resolution))
     return tuple(found)
 
 
@@ -48,10 +57,11 @@ def segments(rung: str, playlist: str) -> tuple[str, ...]:
     found = parse_media(playlist)
     if not found.ended:
         raise PlaylistBroken(f"the playlist of {rung} has no end.")
-    for segment in found.segments:
-        if not re.fullmatch(rf"master_{rung}_[0-9]{{5}}\.ts", segment.uri):
-            raise PlaylistBroken(f"{segment.uri[:80]!r} is no segment of {rung}.")
-    return tuple(_FOLDER + segment.uri for segment in found.segments)
+    paths = tuple(f"{HLS}/{segment.uri}" for segment in found.segments)
+    for path in paths:
+        if not is_segment(path, rung):
+            raise PlaylistBroken(f"{path[:80]!r} is no segment of {rung}.")
+    return paths
 
 
 def result(shown: tuple[int, int], files: Mapping[Listed, Sequence[str]], sizes: Mapping[str, int]) -> Result:

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
-from media_core.asset import AssetSpec
 from media_core.conditions import Reason
 from media_core.jobs import Fruitless
-from media_core.names import VIDEO_POOL
-from media_core.pool import PoolSpec, pool_for
+from media_core.pool import PoolSpec
 
 STUCK_AFTER = timedelta(seconds=30)
 """A Job seen without a ready pod for that long does not start by itself (F8)."""
@@ -108,14 +106,6 @@ class Retire:
 
 
 Action = Bind | CreateJob | Release | Retire
-
-
-def pool_of(spec: AssetSpec) -> str:
-    """The pool that works on it: the one it names, where that one's workers can.
-
-    What a film takes, only the workers of pool `video` have, and these have nothing else.
-    """
-    return pool_for(spec.asset_type) if VIDEO_POOL in (spec.pool, pool_for(spec.asset_type)) else spec.pool
 
 
 def schedule(seen: Snapshot, now: datetime) -> tuple[Action, ...]:

@@ -16,13 +16,14 @@ from itertools import islice
 from typing import assert_never
 
 from media_core.asset import AssetStatus, MediaAsset, Phase, VideoBackend
-from media_core.backoff import backoff
+from media_core.charge import charged
 from media_core.conditions import Reason
 from media_core.listing import JobState, Listing, ServiceJob, is_of_intent
 from media_core.mediaconvert import reason_of
 from media_core.pool import Attempts
 from media_core.scheduling import Waiting, fair_order
-from media_core.transcoding_status import accepted, failed, progressing, status_of, taken_back, video_of
+from media_core.statuses import failed
+from media_core.transcoding_status import accepted, progressing, status_of, taken_back, video_of
 
 SUBMIT_WITHIN = timedelta(seconds=20)
 """A job is submitted so soon after its intent or not at all; with the call's own deadline that is within a minute."""
@@ -161,7 +162,7 @@ def next_step(
         if not _is_gone(asset, listing):
             return None
         told = f"MediaConvert does not know its job {video_of(asset).job_id} any more."
-        return charged(asset, Reason.RELEASED, told, now, limits, chance)
+        return in_vain(asset, Reason.RELEASED, told, now, limits, chance)
     if video_of(asset).submit_token in unheard:
         return Submit(asset) if _is_young(asset, now) else WriteIntent(asset)
     if _is_young(asset, now):
@@ -190,20 +191,20 @@ def _found(asset: MediaAsset, job: ServiceJob, now: datetime, limits: Limits) ->
         case JobState.PROGRESSING:
             begun = progressing(asset, job, now)
             if _is_overdue(begun, now, limits):
-                return Cancel(asset, job.id, failed(asset, Reason.DEADLINE_EXCEEDED, _late(limits), now))
+                return Cancel(asset, job.id, failed(status, Reason.DEADLINE_EXCEEDED, _late(limits), now))
             return Report(asset, begun) if begun != status else None
         case JobState.COMPLETE:
             return Prove(asset, job)
         case JobState.CANCELED:
             if _is_overdue(status, now, limits):
-                return Fail(asset, failed(asset, Reason.DEADLINE_EXCEEDED, _late(limits), now))
+                return Fail(asset, failed(status, Reason.DEADLINE_EXCEEDED, _late(limits), now))
             told = f"Its MediaConvert job {job.id} was canceled. Retry it to submit another."
-            return Fail(asset, failed(asset, Reason.TRANSCODE_FAILED, told, now))
+            return Fail(asset, failed(status, Reason.TRANSCODE_FAILED, told, now))
         case JobState.ERROR:
             reason, told = reason_of(job.error_code, job.error_message)
             if reason is Reason.TRANSCODER_MISCONFIGURED:
                 return TakeBack(asset, taken_back(asset, reason, told, now, now + MISCONFIGURED_WAIT))
-            return Fail(asset, failed(asset, reason, told, now))
+            return Fail(asset, failed(status, reason, told, now))
         case _:
             assert_never(job.state)
 
@@ -267,15 +268,12 @@ def _waiting(asset: MediaAsset, now: datetime) -> Waiting:
     return Waiting(asset.name, asset.spec.owner, asset.spec.priority, created)
 
 
-def charged(
+def in_vain(
     asset: MediaAsset, reason: Reason, message: str, now: datetime, limits: Limits, chance: float
 ) -> TakeBack | Fail:
     """One attempt was in vain: another after a while, as long as there are any."""
-    attempts = status_of(asset).attempts + 1
-    counted = asset.model_copy(update={"status": status_of(asset).model_copy(update={"attempts": attempts})})
-    if attempts >= limits.attempts.limit:
-        told = f"It failed in each of {attempts} attempts. The last: {message}"
-        return Fail(asset, failed(counted, Reason.ATTEMPTS_EXHAUSTED, told, now))
-    due = now + backoff(limits.attempts.backoff_seconds, attempts, chance)
-    told = f"{message} Attempt {attempts} of {limits.attempts.limit}; it is submitted again later."
-    return TakeBack(asset, taken_back(counted, reason, told, now, due))
+    charge = charged(status_of(asset), limits.attempts, message, now, chance)
+    if charge.due is None:
+        return Fail(asset, failed(charge.status, Reason.ATTEMPTS_EXHAUSTED, charge.message, now))
+    counted = asset.model_copy(update={"status": charge.status})
+    return TakeBack(asset, taken_back(counted, reason, charge.message, now, charge.due))

@@ -75,12 +75,6 @@ def completed(asset: MediaAsset, job: ServiceJob, result: Result, now: datetime)
     return status.model_copy(update=update).because(Truth.TRUE, Reason.COMPLETED, "Transcoded by MediaConvert.", now)
 
 
-def failed(asset: MediaAsset, reason: Reason, message: str, now: datetime) -> AssetStatus:
-    """It failed for good."""
-    update = {"phase": Phase.FAILED, "completion_time": now, "not_before": None}
-    return status_of(asset).model_copy(update=update).because(Truth.FALSE, reason, message, now)
-
-
 def taken_back(
     asset: MediaAsset, reason: Reason, message: str, now: datetime, not_before: datetime | None = None
 ) -> AssetStatus:

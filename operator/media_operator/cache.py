@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from media_core.asset import AssetType, MediaAsset, Phase, VideoBackend
-from media_core.scheduling import pool_of
+from media_core.pool import pool_of
 
 
 class Versioned(Protocol):

@@ -13,7 +13,7 @@ import structlog
 
 from media_core.asset import AssetType, asset_manifest
 from media_core.leavings import folders, leavings
-from media_core.scheduling import pool_of
+from media_core.pool import pool_of
 from media_operator.adapters.cluster import AlreadyExists, Cluster, ClusterError, Invalid, Kind
 from media_operator.adapters.objectstore import ObjectStore, StoreUnavailable
 from media_operator.ledger import Ledger, LedgerRow, LedgerUnavailable

@@ -18,7 +18,7 @@ import asyncpg
 
 from media_core.asset import TRANSCODE_STATUS, AssetSpec, AssetStatus, AssetType, MediaAsset, Source
 from media_core.conditions import Reason
-from media_core.lifecycle import RowSight
+from media_core.observed import RowSight
 from media_core.pool import pool_for
 
 COMMAND_SECONDS = 10.0

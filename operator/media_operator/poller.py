@@ -18,6 +18,7 @@ from media_core.asset import AssetStatus, MediaAsset
 from media_core.conditions import Reason, Truth
 from media_core.listing import Listing, ServiceJob
 from media_core.playlist import PlaylistBroken
+from media_core.statuses import failed
 from media_core.transcoding import (
     Adopt,
     Cancel,
@@ -28,10 +29,10 @@ from media_core.transcoding import (
     Submit,
     TakeBack,
     WriteIntent,
-    charged,
+    in_vain,
     transcode,
 )
-from media_core.transcoding_status import completed, failed, status_of, video_of
+from media_core.transcoding_status import completed, status_of, video_of
 from media_operator import metrics, original
 from media_operator.adapters.cluster import ClusterError
 from media_operator.adapters.mediaconvert import MediaConvert, ServiceTrouble
@@ -165,7 +166,7 @@ class Poller:
         try:
             wrong = await original.refusal(self._store, asset)
             if wrong is not None:
-                status = failed(asset, *wrong, now)
+                status = failed(status_of(asset), *wrong, now)
             else:
                 status = completed(asset, job, await prove(self._store, asset, job.shown), now)
         except StoreUnavailable as error:
@@ -178,7 +179,7 @@ class Poller:
         except (PlaylistBroken, ObjectMissing) as error:
             missing = f"{error} is missing." if isinstance(error, ObjectMissing) else str(error)
             told = f"MediaConvert says that job {job.id} is done, but what it made is not whole. {missing}"
-            status = charged(asset, Reason.TRANSCODE_FAILED, told, now, limits(self._world), self._chance()).status
+            status = in_vain(asset, Reason.TRANSCODE_FAILED, told, now, limits(self._world), self._chance()).status
             log.warning("proof_failed", asset_id=asset.name, job=job.id, error=missing)
         await self._writing.replace(asset, status)
 

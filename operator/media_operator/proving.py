@@ -6,9 +6,8 @@ from media_core import proof
 from media_core.asset import MediaAsset, Result
 from media_core.keys import film_key, video_base
 from media_core.ladder import CAPTURED, MASTER, THUMBNAIL, VIDEO
+from media_core.playlist import MOST_BYTES
 from media_operator.adapters.objectstore import ObjectStore
-
-PLAYLIST_BYTES = 4 << 20
 
 
 async def prove(store: ObjectStore, asset: MediaAsset, shown: tuple[int, int]) -> Result:
@@ -22,8 +21,8 @@ async def prove(store: ObjectStore, asset: MediaAsset, shown: tuple[int, int]) -
         return film_key(asset.spec.owner, asset.name, path)
 
     files = {}
-    for rung in proof.rungs(await store.text(key(MASTER), PLAYLIST_BYTES)):
-        files[rung] = proof.segments(rung.name, await store.text(key(rung.path), PLAYLIST_BYTES))
+    for rung in proof.rungs(await store.text(key(MASTER), MOST_BYTES)):
+        files[rung] = proof.segments(rung.name, await store.text(key(rung.path), MOST_BYTES))
         await store.size(key(files[rung][0]))
     await store.size(key(VIDEO))
     base = video_base(asset.spec.owner, asset.name)

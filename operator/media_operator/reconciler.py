@@ -19,8 +19,19 @@ from media_core.conditions import Reason
 from media_core.jobs import Outcome, WorkerJob
 from media_core.leavings import folders, leavings
 from media_core.names import PURGE_FINALIZER, RETRY_ANNOTATION
-from media_core.pool import Attempts
-from media_core.scheduling import pool_of
+from media_core.observed import JobSight, Observed
+from media_core.plan import (
+    AddFinalizer,
+    DeleteObject,
+    DropRetryAnnotation,
+    Expire,
+    LookAgain,
+    Nothing,
+    Plan,
+    Purge,
+    WriteStatus,
+)
+from media_core.pool import Attempts, pool_of
 from media_operator import metrics
 from media_operator.adapters.cluster import Cluster, ClusterError, Conflict, Kind, NotFound, Unavailable
 from media_operator.adapters.objectstore import ObjectStore, StoreUnavailable
@@ -96,9 +107,9 @@ class Reconciler:
         seen = await self._observe(asset)
         await self._apply(asset, lifecycle.decide(seen))
 
-    async def _observe(self, asset: MediaAsset) -> lifecycle.Observed:
+    async def _observe(self, asset: MediaAsset) -> Observed:
         pool = self._world.pools.get(pool_of(asset.spec))
-        return lifecycle.Observed(
+        return Observed(
             asset=asset,
             now=self._clock(),
             bucket=self._store.bucket,
@@ -112,38 +123,38 @@ class Reconciler:
             chance=self._chance(),
         )
 
-    async def _job(self, status: AssetStatus | None) -> lifecycle.JobSight | None:
+    async def _job(self, status: AssetStatus | None) -> JobSight | None:
         """The Job it is bound to. That a Job is over or gone is only believed after a live GET."""
         if status is None or status.assigned_job is None or status.phase.settled:
             return None
         known = self._world.jobs.get(status.assigned_job)
         if known is not None and not known.over:
-            return lifecycle.JobSight(None, known.isolated_for)
+            return JobSight(None, known.isolated_for)
         body = await self._cluster.get(Kind.JOB, status.assigned_job)
         if body is None:
-            return lifecycle.JobSight(Outcome.GONE, known.isolated_for if known else None)
+            return JobSight(Outcome.GONE, known.isolated_for if known else None)
         self._world.wrote(Kind.JOB, body)
         job: WorkerJob = self._world.read(Kind.JOB, body)
-        return lifecycle.JobSight(job.outcome, job.isolated_for, job.why)
+        return JobSight(job.outcome, job.isolated_for, job.why)
 
-    async def _apply(self, asset: MediaAsset, plan: lifecycle.Plan) -> None:
+    async def _apply(self, asset: MediaAsset, plan: Plan) -> None:
         match plan:
-            case lifecycle.Nothing():
+            case Nothing():
                 pass
-            case lifecycle.LookAgain(at):
+            case LookAgain(at):
                 self._queue.add_after(asset.name, (at - self._clock()).total_seconds() + 0.01)
-            case lifecycle.WriteStatus(status, event):
+            case WriteStatus(status, event):
                 await self._write_status(asset, status, event)
-            case lifecycle.Purge(keep_media):
+            case Purge(keep_media):
                 await self._purge(asset, keep_media=keep_media)
-            case lifecycle.AddFinalizer():
+            case AddFinalizer():
                 finalizers = [*asset.metadata.finalizers, PURGE_FINALIZER]
                 await self._merge_metadata(asset, {"finalizers": finalizers})
-            case lifecycle.DeleteObject():
+            case DeleteObject():
                 await self._delete(asset)
-            case lifecycle.Expire():
+            case Expire():
                 await self._expire(asset)
-            case lifecycle.DropRetryAnnotation():
+            case DropRetryAnnotation():
                 await self._merge_metadata(asset, {"annotations": {RETRY_ANNOTATION: None}})
             case _:
                 assert_never(plan)

@@ -16,21 +16,11 @@ from media_core.asset import AssetType, MediaAsset
 from media_core.conditions import ConditionType, Reason, holds
 from media_core.containers import WorkerImage
 from media_core.jobs import WorkerJob, fruitless
-from media_core.lifecycle import bound, released
 from media_core.manifests import template_hash, worker_job
-from media_core.pool import MediaWorkerPool, PoolStatus, pool_for
+from media_core.pool import MediaWorkerPool, PoolStatus, pool_for, pool_of
 from media_core.pool_status import pool_status
-from media_core.scheduling import (
-    Action,
-    Bind,
-    CreateJob,
-    Release,
-    Retire,
-    Snapshot,
-    Waiting,
-    pool_of,
-    schedule,
-)
+from media_core.scheduling import Action, Bind, CreateJob, Release, Retire, Snapshot, Waiting, schedule
+from media_core.statuses import bound, released
 from media_operator import metrics
 from media_operator.adapters.cluster import AlreadyExists, Cluster, ClusterError, Conflict, Kind, NotFound
 from media_operator.cache import bound_to, waits

@@ -21,8 +21,9 @@ from media_core.ladder import Film
 from media_core.mediaconvert import NotAFilm, film_of, job_request
 from media_core.names import VIDEO_POOL
 from media_core.pool import PoolSpec
-from media_core.transcoding import MISCONFIGURED_WAIT, SUBMIT_WITHIN, Limits, Submit, WriteIntent, charged
-from media_core.transcoding_status import accepted, failed, intended, status_of, taken_back, video_of
+from media_core.statuses import failed
+from media_core.transcoding import MISCONFIGURED_WAIT, SUBMIT_WITHIN, Limits, Submit, WriteIntent, in_vain
+from media_core.transcoding_status import accepted, intended, status_of, taken_back, video_of
 from media_operator import original
 from media_operator.adapters.mediaconvert import (
     MediaConvert,
@@ -141,12 +142,14 @@ class Submission:
         now = self._clock()
         match error:
             case NotAFilm():
-                return failed(asset, error.reason, error.message, now)
+                return failed(status_of(asset), error.reason, error.message, now)
             case Unreadable():
-                return failed(asset, Reason.UNSUPPORTED_FORMAT, f"MediaConvert cannot read it: {error}", now)
+                return failed(
+                    status_of(asset), Reason.UNSUPPORTED_FORMAT, f"MediaConvert cannot read it: {error}", now
+                )
             case Refused():
                 told = f"MediaConvert refused it: {error}"
-                return charged(asset, Reason.TRANSCODE_FAILED, told, now, limits(self._world), self._chance()).status
+                return in_vain(asset, Reason.TRANSCODE_FAILED, told, now, limits(self._world), self._chance()).status
             case Misconfigured():
                 told = f"MediaConvert refuses this service: {error} {WHAT_TO_CHECK}"
                 return taken_back(asset, Reason.TRANSCODER_MISCONFIGURED, told, now, now + MISCONFIGURED_WAIT)

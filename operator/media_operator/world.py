@@ -14,8 +14,7 @@ from pydantic import ValidationError
 
 from media_core.asset import MediaAsset
 from media_core.jobs import WorkerJob
-from media_core.pool import MediaWorkerPool
-from media_core.scheduling import pool_of
+from media_core.pool import MediaWorkerPool, pool_of
 from media_operator import metrics
 from media_operator.adapters.cluster import Cluster, Kind
 from media_operator.cache import AssetIndex, Cache, in_transcoding

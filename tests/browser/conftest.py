@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +15,6 @@ from media_core.ladder import Film
 from media_devcluster.objectstore import S3
 from support import films
 from support.api_site import ApiSite, api_site
-from support.backends import PostgresServer, postgres_server, s3_server
 from support.browsing import Visit, visit
 from support.clips import clip
 
@@ -25,40 +23,10 @@ SHOTS = ROOT / "build" / "browser"
 SECONDS, RATE = 24.0, 12
 
 
-@pytest.fixture(scope="session")
-async def postgres() -> AsyncIterator[PostgresServer]:
-    """A PostgreSQL server."""
-    async with postgres_server() as server:
-        yield server
-
-
 @pytest.fixture
-async def database(postgres: PostgresServer) -> AsyncIterator[asyncpg.Connection]:
-    """A connection to the test's database."""
-    async with postgres.migrated_database() as url:
-        connection = await asyncpg.connect(url, timeout=10)
-        yield connection
-        await connection.close()
-
-
-@pytest.fixture(scope="session")
-async def object_store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S3]:
-    """An S3 server with a bucket that pages of any origin may upload to."""
-    async with s3_server(tmp_path_factory.mktemp("s3")) as store:
-        yield store
-
-
-@pytest.fixture(scope="session")
-async def s3(object_store: S3) -> Any:
-    """A boto3 client of it."""
-    return await asyncio.to_thread(object_store.client)
-
-
-@pytest.fixture
-async def api(database: asyncpg.Connection, postgres: PostgresServer, object_store: S3) -> AsyncIterator[ApiSite]:
+async def api(database_url: str, object_store: S3) -> AsyncIterator[ApiSite]:
     """A running API; what a cluster would do, the tests do themselves."""
-    name = await database.fetchval("SELECT current_database()")
-    async with api_site(postgres.database_url(name), object_store, None) as site:
+    async with api_site(database_url, object_store, None) as site:
         yield site
 
 
@@ -79,6 +47,14 @@ async def visitor(chromium: Browser, api: ApiSite, request: pytest.FixtureReques
     async with visit(chromium, api, SHOTS, ROOT / "build" / "web" / "axe.min.js") as guest:
         yield guest
         assert guest.complaints == []
+
+
+@pytest.fixture
+def cinema(
+    database: asyncpg.Connection, s3: Any, api: ApiSite, film: Film, transcoded: dict[str, bytes]
+) -> films.Cinema:
+    """What a backend would do with the film."""
+    return films.Cinema(database, s3, api.store.bucket, film, transcoded)
 
 
 @pytest.fixture(scope="session")

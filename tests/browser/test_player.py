@@ -16,11 +16,10 @@ from playwright.async_api import Browser, expect
 
 from media_core.asset import AssetType
 from media_core.keys import rendition_key
-from media_core.ladder import Film
-from support import films
 from support.api_site import ALICE, ApiSite, token
 from support.browsing import PHONE, Visit, visit
 from support.clips import clip
+from support.films import Cinema
 from support.images import encoded, gradient, quadrants
 
 pytestmark = pytest.mark.timeout(240)
@@ -41,13 +40,7 @@ async def uploaded(api: ApiSite, path: Path, asset_type: str = "VIDEO", content_
 
 
 async def test_a_film_is_uploaded_plays_at_once_and_goes_on_as_a_stream_without_a_jump(
-    visitor: Visit,
-    api: ApiSite,
-    database: asyncpg.Connection,
-    s3: Any,
-    original: Path,
-    film: Film,
-    transcoded: dict[str, bytes],
+    visitor: Visit, api: ApiSite, cinema: Cinema, original: Path
 ) -> None:
     page = visitor.page
     await visitor.enter(query="?poll=0.3")
@@ -72,7 +65,7 @@ async def test_a_film_is_uploaded_plays_at_once_and_goes_on_as_a_stream_without_
     assert (await visitor.film())["stream"] is False
     await visitor.shot("03-original-playing")
 
-    await films.processing(database, asset_id, 40)
+    await cinema.processing(asset_id, 40)
     await expect(page.locator("#viewer .chip")).to_have_text("Processing 40 %")
     await expect(page.locator("#viewer progress")).to_have_js_property("value", 40)
     await expect(page.locator("#said")).to_have_text("Being processed, 25 percent.")
@@ -82,7 +75,7 @@ async def test_a_film_is_uploaded_plays_at_once_and_goes_on_as_a_stream_without_
     await visitor.sample()
     await page.locator("#rate").select_option("1")
     await page.locator("#viewer video").focus()
-    await films.settled(database, s3, api.store.bucket, asset_id, film, transcoded)
+    await cinema.settled(asset_id)
     await visitor.until("video.src.startsWith('blob:') && !video.paused && video.currentTime > 1")
     assert await visitor.jump() <= JUMP
     assert await page.evaluate("document.activeElement.tagName") == "VIDEO", "the focus goes along"
@@ -116,20 +109,14 @@ async def test_a_film_is_uploaded_plays_at_once_and_goes_on_as_a_stream_without_
 
 
 async def test_a_film_that_is_paused_changes_to_the_stream_where_it_is_and_stays_paused(
-    visitor: Visit,
-    api: ApiSite,
-    database: asyncpg.Connection,
-    s3: Any,
-    original: Path,
-    film: Film,
-    transcoded: dict[str, bytes],
+    visitor: Visit, api: ApiSite, cinema: Cinema, original: Path
 ) -> None:
     asset_id = await uploaded(api, original)
     await visitor.page.goto(f"{api.url}/player/{asset_id}?poll=0.3")
     await visitor.until("video?.readyState >= 3")
     await visitor.page.evaluate("document.querySelector('#viewer video').currentTime = 7.3")
     await visitor.sample()
-    await films.settled(database, s3, api.store.bucket, asset_id, film, transcoded)
+    await cinema.settled(asset_id)
     await visitor.until("video.src.startsWith('blob:')")
     shown = await visitor.film()
     assert shown["paused"]
@@ -141,13 +128,7 @@ async def test_a_film_that_is_paused_changes_to_the_stream_where_it_is_and_stays
 
 
 async def test_a_film_the_browser_cannot_play_says_so_and_plays_once_it_is_processed(
-    visitor: Visit,
-    api: ApiSite,
-    database: asyncpg.Connection,
-    s3: Any,
-    film: Film,
-    transcoded: dict[str, bytes],
-    tmp_path: Path,
+    visitor: Visit, api: ApiSite, cinema: Cinema, tmp_path: Path
 ) -> None:
     foreign = clip(tmp_path, "old.mp4", seconds=2, options=("-c:v", "mpeg4", "-an", "-f", "mp4"))
     asset_id = await uploaded(api, foreign)
@@ -155,24 +136,17 @@ async def test_a_film_the_browser_cannot_play_says_so_and_plays_once_it_is_proce
     await expect(visitor.page.locator(".notice")).to_contain_text("cannot play the file as it was uploaded")
     await visitor.shot("08-cannot-be-played-yet")
     assert await visitor.barriers() == []
-    await films.settled(database, s3, api.store.bucket, asset_id, film, transcoded)
+    await cinema.settled(asset_id)
     await visitor.until("video?.src.startsWith('blob:') && video.readyState >= 3")
     await expect(visitor.page.locator(".notice")).to_be_hidden()
 
 
 async def test_a_film_whose_stream_is_broken_is_played_as_one_file(
-    visitor: Visit,
-    api: ApiSite,
-    database: asyncpg.Connection,
-    s3: Any,
-    original: Path,
-    film: Film,
-    transcoded: dict[str, bytes],
+    visitor: Visit, api: ApiSite, cinema: Cinema, original: Path
 ) -> None:
     visitor.forgiven = ("Failed to load resource",)
     asset_id = await uploaded(api, original)
-    whole = {path: content for path, content in transcoded.items() if not path.endswith(".ts")}
-    await films.settled(database, s3, api.store.bucket, asset_id, film, whole)
+    await cinema.settled(asset_id, but=".ts")
     await visitor.page.goto(f"{api.url}/player/{asset_id}?poll=0.3")
     await visitor.until("video?.src.includes('/video.mp4') && video.readyState >= 3", seconds=60)
     await expect(visitor.page.locator(".playing")).to_have_text("Playing: MP4")
@@ -253,13 +227,7 @@ async def test_a_token_is_pasted_and_a_wrong_one_is_refused_with_a_sentence(visi
 
 
 async def test_a_film_in_full_screen_changes_to_the_stream_when_it_leaves_it(
-    visitor: Visit,
-    api: ApiSite,
-    database: asyncpg.Connection,
-    s3: Any,
-    original: Path,
-    film: Film,
-    transcoded: dict[str, bytes],
+    visitor: Visit, api: ApiSite, cinema: Cinema, original: Path
 ) -> None:
     asset_id = await uploaded(api, original)
     await visitor.page.goto(f"{api.url}/player/{asset_id}?poll=0.3")
@@ -268,7 +236,7 @@ async def test_a_film_in_full_screen_changes_to_the_stream_when_it_leaves_it(
     await visitor.page.keyboard.press("Space")
     await visitor.page.evaluate("document.querySelector('#viewer video').requestFullscreen()")
     await visitor.until("document.fullscreenElement === video")
-    await films.settled(database, s3, api.store.bucket, asset_id, film, transcoded)
+    await cinema.settled(asset_id)
     await visitor.page.wait_for_function("() => document.querySelector('video.coming')?.buffered.length > 0")
     assert not (await visitor.film())["stream"]
     assert await visitor.page.evaluate("document.fullscreenElement !== null")
@@ -366,15 +334,12 @@ async def test_the_page_fits_a_phone_in_both_colour_schemes(
     chromium: Browser,
     visitor: Visit,
     api: ApiSite,
-    database: asyncpg.Connection,
-    s3: Any,
+    cinema: Cinema,
     original: Path,
-    film: Film,
-    transcoded: dict[str, bytes],
     colours: str,
 ) -> None:
     asset_id = await uploaded(api, original)
-    await films.settled(database, s3, api.store.bucket, asset_id, film, transcoded)
+    await cinema.settled(asset_id)
     how: dict[str, Any] = {"viewport": PHONE, "color_scheme": colours, "is_mobile": True, "has_touch": True}
     async with visit(chromium, api, visitor.shots, visitor.axe, **how) as phone:
         await phone.enter(query=f"?asset={asset_id}")

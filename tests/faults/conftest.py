@@ -1,4 +1,4 @@
-"""For tests of faults: PostgreSQL and S3 of the session, and a service of its own for each test."""
+"""For tests of faults: a service of its own for each test."""
 
 from __future__ import annotations
 
@@ -12,24 +12,10 @@ import pytest
 from PIL import Image
 
 from media_devcluster.objectstore import S3
-from support.backends import Gate, PostgresServer, postgres_server, s3_server
+from support.backends import Gate, PostgresServer
 from support.service import Service, running_service
 
 CRDS = sorted((Path(__file__).parents[2] / "crds").glob("*.yaml"))
-
-
-@pytest.fixture(scope="session")
-async def postgres() -> AsyncIterator[PostgresServer]:
-    """PostgreSQL of the session."""
-    async with postgres_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-async def object_store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S3]:
-    """S3 of the session."""
-    async with s3_server(tmp_path_factory.mktemp("s3")) as store:
-        yield store
 
 
 @pytest.fixture

@@ -6,13 +6,12 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config
-from moto.server import ThreadedMotoServer
 
 from media_core.asset import Source
 from media_core.conditions import Reason
 from media_worker.calls import SourceRefused, StorageUnavailable
 from media_worker.transfer import Storage, s3_client
+from support.moto_s3 import MotoS3, moto_s3
 from support.s3_faults import FaultyS3, gets, puts
 
 BUCKET = "media-transfer"
@@ -21,31 +20,19 @@ RENDITION = "processed/image/alice/00000000-0000-4000-8000-000000000001/large.we
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+def server() -> Iterator[MotoS3]:
+    with moto_s3(BUCKET) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def s3(upstream: str) -> Any:
-    client = boto3.client(
-        "s3",
-        endpoint_url=upstream,
-        region_name="eu-west-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        config=Config(s3={"addressing_style": "path"}),
-    )
-    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    return client
+def s3(server: MotoS3) -> Any:
+    return server.client
 
 
 @pytest.fixture
-async def faults(upstream: str, s3: Any) -> AsyncIterator[FaultyS3]:
-    async with FaultyS3(upstream) as proxy:
+async def faults(server: MotoS3) -> AsyncIterator[FaultyS3]:
+    async with FaultyS3(server.url) as proxy:
         yield proxy
 
 

@@ -1,6 +1,6 @@
 """PostgreSQL and S3 for tests: one server of each for the session, one migrated database for each test.
 
-The fixtures are in tests/integration/conftest.py; what is here can be imported and used anywhere.
+The fixtures are in tests/conftest.py; what is here can be imported and used anywhere.
 """
 
 from __future__ import annotations

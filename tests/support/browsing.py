@@ -93,6 +93,8 @@ class Visit:
 
     async def jump(self) -> float:
         """By how many seconds the film was off at most, of what the clock says, when another video took over."""
+        # The page may have been asked between the change and the next look.
+        await self.page.wait_for_function("() => window.samples.at(-1)?.stream")
         samples = await self.page.evaluate("() => window.samples")
         changes = [(before, after) for before, after in pairwise(samples) if after["stream"] and not before["stream"]]
         assert len(changes) == 1, f"it changed {len(changes)} times"

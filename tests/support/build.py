@@ -9,7 +9,6 @@ from uuid import UUID, uuid5
 from media_core.asset import AssetMeta, AssetSpec, AssetStatus, AssetType, MediaAsset, Phase, Result, Source, Variant
 from media_core.conditions import Condition, ConditionType, Reason, Truth, with_condition
 from media_core.containers import WorkerImage
-from media_core.lifecycle import Observed
 from media_core.names import (
     API_VERSION,
     ASSET_KIND,
@@ -22,6 +21,7 @@ from media_core.names import (
     RETRY_ANNOTATION,
     TEMPLATE_LABEL,
 )
+from media_core.observed import Observed
 from media_core.pool import Attempts, MediaWorkerPool, PoolSpec, PoolStatus
 from media_core.scheduling import Seat, Snapshot, Waiting
 from media_core.shape import timestamp
@@ -139,6 +139,16 @@ def an_asset(
         ),
         spec=a_spec(**spec),
         status=status,
+    )
+
+
+def to_carry(usual: AssetType, key: str, content_type: str, /, **changes: Any) -> MediaAsset:
+    """An asset of nine bytes as a worker is given it; `changes` are of its source, or its `asset_type`."""
+    kind = changes.pop("asset_type", usual)
+    source = {"bucket": "media", "key": key, "etag": "e", "size_bytes": 9, "content_type": content_type}
+    return MediaAsset(
+        metadata=AssetMeta(name="00000000-0000-4000-8000-000000000001"),
+        spec=AssetSpec(asset_type=kind, owner="alice", source=Source(**{**source, **changes})),
     )
 
 

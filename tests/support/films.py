@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,26 @@ def master(rungs: tuple[Rung, ...]) -> str:
         lines.append(f"#EXT-X-STREAM-INF:BANDWIDTH={bandwidth},RESOLUTION={rung.width}x{rung.height}")
         lines.append(playlist_path(rung.name).removeprefix("hls/"))
     return "\n".join((*lines, ""))
+
+
+@dataclass(frozen=True)
+class Cinema:
+    """One film, and what a backend would do with uploads of it."""
+
+    database: asyncpg.Connection
+    s3: Any
+    bucket: str
+    film: Film
+    files: Mapping[str, bytes]
+
+    async def processing(self, asset_id: str, percent: int) -> None:
+        """It is so far."""
+        await processing(self.database, asset_id, percent)
+
+    async def settled(self, asset_id: str, *, but: str = "nothing") -> None:
+        """All of it is there, but for the files whose names end so."""
+        files = {path: content for path, content in self.files.items() if not path.endswith(but)}
+        await settled(self.database, self.s3, self.bucket, asset_id, self.film, files)
 
 
 async def settled(

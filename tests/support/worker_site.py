@@ -21,15 +21,13 @@ from typing import Any, Self
 from uuid import uuid4
 
 import aiohttp
-import boto3
-from botocore.config import Config
-from moto.server import ThreadedMotoServer
 
 from media_core.asset import AssetSpec, AssetType, Source, asset_manifest
 from media_core.keys import original_key
 from media_core.names import ASSETS, GROUP, VERSION
 from media_core.shape import timestamp
 from media_devcluster.embedded.cluster import EmbeddedCluster
+from support.moto_s3 import moto_s3
 from support.s3_faults import FaultyS3
 
 NAMESPACE = "default"
@@ -266,26 +264,10 @@ class Ground:
     @contextlib.asynccontextmanager
     async def opened(cls, data_dir: Path) -> AsyncIterator[Self]:
         """Both started, with an empty bucket."""
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-        server.start()
-        host, port = server.get_host_and_port()
-        url = f"http://{host}:{port}"
-        s3 = boto3.client(
-            "s3",
-            endpoint_url=url,
-            region_name="eu-west-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=Config(s3={"addressing_style": "path"}),
-        )
         bucket = f"media-{uuid4().hex[:8]}"
-        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-        try:
+        with moto_s3(bucket) as server:
             async with EmbeddedCluster([CRDS / "mediaasset.yaml"], data_dir) as cluster:
-                yield cls(cluster, url, s3, bucket)
-        finally:
-            s3.close()
-            server.stop()
+                yield cls(cluster, server.url, server.client, bucket)
 
     @contextlib.asynccontextmanager
     async def site(self) -> AsyncIterator[Site]:

@@ -16,23 +16,21 @@ from media_core.asset import (
 )
 from media_core.conditions import CHARGED, ConditionType, Reason, Truth, find
 from media_core.jobs import Outcome
-from media_core.lifecycle import (
+from media_core.lifecycle import decide
+from media_core.observed import JobSight, RowSight
+from media_core.plan import (
     AddFinalizer,
     DeleteObject,
     DropRetryAnnotation,
     Expire,
-    JobSight,
     LookAgain,
     Nothing,
     Plan,
     Purge,
-    RowSight,
     WriteStatus,
-    bound,
-    decide,
-    released,
 )
 from media_core.pool import Attempts
+from media_core.statuses import bound, released
 from support.build import (
     JOB,
     NOW,

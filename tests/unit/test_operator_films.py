@@ -9,7 +9,7 @@ import pytest
 
 from media_core.asset import AssetStatus, AssetType, MediaAsset, Phase, VideoBackend, VideoStatus
 from media_core.conditions import Reason
-from media_core.lifecycle import bound
+from media_core.statuses import bound
 from media_operator.adapters.cluster import Cluster, Kind
 from media_operator.events import Events
 from media_operator.main import for_workers

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from media_core.asset import AssetType
 from media_core.conditions import Reason
 from media_core.jobs import Fruitless
-from media_core.pool import PoolSpec
+from media_core.pool import PoolSpec, pool_of
 from media_core.scheduling import (
     Action,
     Bind,
@@ -24,7 +24,6 @@ from media_core.scheduling import (
     Waiting,
     accepts,
     fair_order,
-    pool_of,
     schedule,
     waits_because,
 )

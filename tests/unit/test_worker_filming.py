@@ -14,15 +14,17 @@ from typing import Any
 
 import pytest
 
-from media_core.asset import AssetMeta, AssetSpec, AssetType, MediaAsset, Source
+from media_core.asset import AssetType, MediaAsset, Source
 from media_core.conditions import Reason
 from media_core.ladder import Film
 from media_worker.calls import SourceRefused, StorageUnavailable
 from media_worker.carrying import Stopwatch
-from media_worker.film_client import Limits, TranscoderClient
+from media_worker.film_client import TranscoderClient
 from media_worker.film_folder import clear
 from media_worker.filming import Filming, FilmRecipe
 from media_worker.report import Completed, Failed, GivenBack, Outcome, Progress
+from media_worker.transcoder.protocol import Limits
+from support.build import to_carry
 from support.deadlines import eventually
 from support.scripted_transcoder import (
     FILES,
@@ -42,18 +44,7 @@ BASE = f"processed/video/alice/{ASSET_ID}/"
 
 
 def video(**changes: Any) -> MediaAsset:
-    source = {
-        "bucket": "media",
-        "key": "uploads/video/alice/20260102T030405_1.mp4",
-        "etag": "e",
-        "size_bytes": 9,
-        "content_type": "video/mp4",
-    }
-    kind = changes.pop("asset_type", AssetType.VIDEO)
-    return MediaAsset(
-        metadata=AssetMeta(name=ASSET_ID),
-        spec=AssetSpec(asset_type=kind, owner="alice", source=Source(**{**source, **changes})),
-    )
+    return to_carry(AssetType.VIDEO, "uploads/video/alice/20260102T030405_1.mp4", "video/mp4", **changes)
 
 
 @dataclass

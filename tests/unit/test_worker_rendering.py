@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from media_core.asset import AssetMeta, AssetSpec, AssetType, MediaAsset, Source
+from media_core.asset import AssetType, MediaAsset, Source
 from media_core.conditions import Reason
 from media_core.renditions import Rendition
 from media_worker.calls import StorageUnavailable
@@ -18,6 +18,7 @@ from media_worker.decoder.client import Decoded, DecodeRefused, DecoderUnavailab
 from media_worker.decoder.protocol import Limits
 from media_worker.rendering import Recipe, Rendering
 from media_worker.report import Completed, Failed, GivenBack, Outcome
+from support.build import to_carry
 
 ASSET_ID = "00000000-0000-4000-8000-000000000001"
 DECODED = Decoded(
@@ -32,18 +33,7 @@ DECODED = Decoded(
 
 
 def asset(**changes: Any) -> MediaAsset:
-    source = {
-        "bucket": "media",
-        "key": "uploads/image/alice/20260102T030405_1.jpg",
-        "etag": "e",
-        "size_bytes": 9,
-        "content_type": "image/jpeg",
-    }
-    kind = changes.pop("asset_type", AssetType.IMAGE)
-    return MediaAsset(
-        metadata=AssetMeta(name=ASSET_ID),
-        spec=AssetSpec(asset_type=kind, owner="alice", source=Source(**{**source, **changes})),
-    )
+    return to_carry(AssetType.IMAGE, "uploads/image/alice/20260102T030405_1.jpg", "image/jpeg", **changes)
 
 
 @dataclass

@@ -10,7 +10,7 @@ import pytest
 
 from media_devcluster.mediaconvert.jobs import Status
 from media_devcluster.objectstore import S3
-from support.backends import PostgresServer, postgres_server
+from support.backends import PostgresServer
 from support.clips import clip
 from support.deadlines import eventually
 from support.poller_site import PollerSite, poller_site
@@ -18,12 +18,6 @@ from support.s3_faults import Call
 
 AFTER_THE_MARGIN = 90
 PHOTOGRAPH = Path(__file__).parents[2] / "samples" / "sunset.jpg"
-
-
-@pytest.fixture(scope="module")
-async def postgres() -> AsyncIterator[PostgresServer]:
-    async with postgres_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -9,15 +9,9 @@ from pathlib import Path
 import pytest
 
 from media_devcluster.objectstore import S3
-from support.backends import PostgresServer, postgres_server
+from support.backends import PostgresServer
 from support.clips import clip
 from support.poller_site import PollerSite, poller_site
-
-
-@pytest.fixture(scope="module")
-async def postgres() -> AsyncIterator[PostgresServer]:
-    async with postgres_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -22,20 +22,15 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from media_core.conditions import Reason
+from media_core.conditions import Reason, Refusal
 from media_worker.patience import patiently
 
 THROTTLED = frozenset({"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "TooManyRequests"})
 T = TypeVar("T")
 
 
-class SourceRefused(Exception):
+class SourceRefused(Refusal):
     """The original is not what the asset says it is."""
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
 
 
 class StorageUnavailable(Exception):

@@ -6,12 +6,13 @@ knows of the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from media_core.asset import AssetType, MediaAsset
 from media_core.conditions import CHARGED, Reason
 from media_core.keys import OriginalKey, parse
+from media_worker.calls import SourceRefused, StorageUnavailable
 from media_worker.report import Failed, GivenBack, Outcome, Progress
 
 FINAL = frozenset(
@@ -82,6 +83,16 @@ def unacceptable(asset: MediaAsset, kind: AssetType, bucket: str, max_original_b
         message = f"The original has {source.size_bytes} bytes; {max_original_bytes} are allowed."
         return Failed(Reason.TOO_LARGE, message)
     return None
+
+
+async def outcome_of(work: Awaitable[Outcome]) -> Outcome:
+    """What comes of it, also where object storage has no original for it, or does not work."""
+    try:
+        return await work
+    except SourceRefused as changed:
+        return Failed(changed.reason, changed.message)
+    except StorageUnavailable as error:
+        return GivenBack(Reason.STORAGE_UNAVAILABLE, str(error))
 
 
 def refused(reason: Reason, message: str) -> Failed | GivenBack:

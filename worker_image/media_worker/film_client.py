@@ -14,9 +14,7 @@ import structlog
 from media_core.ladder import Film
 from media_worker.decoder.fields import HeaderInvalid
 from media_worker.decoder.wire import CHUNK_BYTES, WireBroken, pack, read_header
-from media_worker.transcoder.protocol import Done, Limits, Request, TranscodeRefused, read_answer
-
-__all__ = ["Limits", "TranscodeRefused", "TranscoderBroken", "TranscoderClient", "TranscoderUnavailable"]
+from media_worker.transcoder.protocol import Done, Limits, Request, read_answer
 
 CONNECT_SECONDS = 5.0
 FAREWELL_SECONDS = 10.0

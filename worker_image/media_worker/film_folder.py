@@ -16,7 +16,8 @@ from pathlib import Path
 
 import structlog
 
-ORIGINAL, OUT = "original", "out"
+from media_worker.transcoder.protocol import ORIGINAL, OUT
+
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 MOST_ROUNDS = 10_000
 

@@ -12,17 +12,11 @@ from typing import Protocol
 from media_core import proof
 from media_core.asset import MediaAsset, Result
 from media_core.keys import film_key
-from media_core.ladder import MASTER, THUMBNAIL, VIDEO, Film, Rung, ladder, playlist_path
+from media_core.ladder import CONTENT_TYPES, MASTER, THUMBNAIL, VIDEO, Film, Rung, ladder, playlist_path
 from media_core.playlist import PlaylistBroken, parse_media
 from media_worker.takings import Takings, TakingsRefused
 
 AT_ONCE = 4
-CONTENT_TYPES = {
-    "m3u8": "application/vnd.apple.mpegurl",
-    "ts": "video/mp2t",
-    "mp4": "video/mp4",
-    "jpg": "image/jpeg",
-}
 
 
 class Store(Protocol):

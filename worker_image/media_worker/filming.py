@@ -18,16 +18,17 @@ from media_core import ladder
 from media_core.asset import AssetType, MediaAsset, Source
 from media_core.conditions import Reason
 from media_core.ladder import GOP_SECONDS, Film
-from media_worker.calls import SourceRefused, StorageUnavailable
-from media_worker.carrying import Stopwatch, Turns, refused, unacceptable
-from media_worker.film_client import Limits, TranscoderBroken, TranscodeRefused, TranscoderUnavailable
+from media_worker.calls import StorageUnavailable
+from media_worker.carrying import Stopwatch, Turns, outcome_of, refused, unacceptable
+from media_worker.film_client import TranscoderBroken, TranscoderUnavailable
 from media_worker.film_folder import FilmFolder, film_folder
 from media_worker.film_transfer import FileShrank
-from media_worker.film_upload import FilmUpload
+from media_worker.film_upload import FilmUpload, Store
 from media_worker.patience import patiently
 from media_worker.progress import Telling
 from media_worker.report import Completed, Failed, GivenBack, Outcome, Progress
 from media_worker.takings import Takings, TakingsRefused
+from media_worker.transcoder.protocol import Limits, TranscodeRefused
 
 SPARE_BYTES = 1 << 30
 """Of the disk, for what is on it beside the original and the outputs."""
@@ -35,14 +36,10 @@ SPARE_FILES = 64
 RUNGS_AT_MOST = 3
 
 
-class FilmStore(Protocol):
+class FilmStore(Store, Protocol):
     """Object storage: see `film_transfer.FilmStorage`."""
 
     async def fetch(self, source: Source, file: int) -> None: ...
-
-    async def put(self, key: str, body: bytes, content_type: str) -> None: ...
-
-    async def put_file(self, key: str, file: int, size: int, content_type: str) -> None: ...
 
 
 class Transcoder(Protocol):
@@ -86,23 +83,18 @@ class Filming:
             return problem
         try:
             with film_folder(recipe.folder, asset.name) as folder:
-                outcome = await self._made(asset, folder, turns, watch)
+                outcome = await outcome_of(self._made(asset, folder, turns, watch))
         except OSError as error:
             return GivenBack(Reason.INTERNAL_ERROR, _of_the_disk(error))
         turns.decoded()
         return outcome
 
     async def _made(self, asset: MediaAsset, folder: FilmFolder, turns: Turns, watch: Stopwatch) -> Outcome:
-        try:
-            await self._fetch(asset.spec.source, folder)
-            watch.lap("fetched_ms")
-            await turns.fetched()
-            watch.restart()
-            return await self._filmed(asset, folder, turns, watch)
-        except SourceRefused as changed:
-            return Failed(changed.reason, changed.message)
-        except StorageUnavailable as error:
-            return GivenBack(Reason.STORAGE_UNAVAILABLE, str(error))
+        await self._fetch(asset.spec.source, folder)
+        watch.lap("fetched_ms")
+        await turns.fetched()
+        watch.restart()
+        return await self._filmed(asset, folder, turns, watch)
 
     async def _fetch(self, source: Source, folder: FilmFolder) -> None:
         seconds = self._recipe.asset_timeout_seconds

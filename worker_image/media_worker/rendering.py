@@ -16,10 +16,11 @@ from media_core.asset import AssetType, MediaAsset, Result, Source, Variant
 from media_core.conditions import Reason
 from media_core.keys import rendition_key
 from media_core.renditions import Rendition
-from media_worker.calls import SourceRefused, StorageUnavailable
-from media_worker.carrying import Stopwatch, Turns, refused, unacceptable
+from media_worker.calls import StorageUnavailable
+from media_worker.carrying import Stopwatch, Turns, outcome_of, refused, unacceptable
 from media_worker.decoder.client import Decoded, DecodeRefused, DecoderUnavailable
-from media_worker.decoder.protocol import HeaderInvalid, Limits
+from media_worker.decoder.fields import HeaderInvalid
+from media_worker.decoder.protocol import Limits
 from media_worker.decoder.wire import WireBroken
 from media_worker.patience import patiently
 from media_worker.report import Completed, Failed, GivenBack, Outcome
@@ -71,16 +72,14 @@ class Rendering:
         problem = unacceptable(asset, AssetType.IMAGE, recipe.bucket, recipe.max_original_bytes)
         if problem is not None:
             return problem
-        try:
-            decoded = await self._decoded(asset, turns, watch)
-            if isinstance(decoded, Failed | GivenBack):
-                return decoded
-            await self._upload(asset, decoded)
-            watch.lap("uploaded_ms")
-        except SourceRefused as changed:
-            return Failed(changed.reason, changed.message)
-        except StorageUnavailable as error:
-            return GivenBack(Reason.STORAGE_UNAVAILABLE, str(error))
+        return await outcome_of(self._rendered(asset, turns, watch))
+
+    async def _rendered(self, asset: MediaAsset, turns: Turns, watch: Stopwatch) -> Outcome:
+        decoded = await self._decoded(asset, turns, watch)
+        if isinstance(decoded, Failed | GivenBack):
+            return decoded
+        await self._upload(asset, decoded)
+        watch.lap("uploaded_ms")
         return Completed(_result(decoded))
 
     async def _decoded(self, asset: MediaAsset, turns: Turns, watch: Stopwatch) -> Decoded | Failed | GivenBack:

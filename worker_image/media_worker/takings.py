@@ -14,13 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from media_core.ladder import MASTER
+from media_core.ladder import HLS, MASTER, THUMBNAIL, VIDEO, is_segment, rung_of
+from media_core.playlist import MOST_BYTES
 from media_worker.film_folder import FOLDER
 
-HLS = MASTER.partition("/")[0]
-_SEGMENT = re.compile(r"master_(?P<rung>[a-z0-9]{1,16})_[0-9]{5}\.ts")
-_FILE = re.compile(rf"(?:{HLS}/(?:master(?:_[a-z0-9]{{1,16}})?\.m3u8|{_SEGMENT.pattern})|video\.mp4|thumbnail\.jpg)")
-PLAYLIST_BYTES = 4 << 20
+_SINGLE = frozenset({MASTER, VIDEO, THUMBNAIL})
 _ATTRIBUTE = r'(?:(?:BANDWIDTH|AVERAGE-BANDWIDTH|RESOLUTION|FRAME-RATE)=[0-9x.]{1,24}|CODECS="[A-Za-z0-9.,]{1,64}")'
 _LINE = re.compile(
     r"#EXTM3U|#EXT-X-INDEPENDENT-SEGMENTS|#EXT-X-DISCONTINUITY|#EXT-X-ENDLIST"
@@ -66,15 +64,15 @@ class Takings:
                 for count, entry in enumerate(entries, start=1):
                     if count > self.most_files:
                         raise TakingsRefused(f"it holds more than {self.most_files} files")
-                    named = _SEGMENT.fullmatch(entry.name)
-                    if named and named["rung"] in self.rungs and f"{HLS}/{entry.name}" not in self.sizes:
-                        found.append(f"{HLS}/{entry.name}")
+                    path = f"{HLS}/{entry.name}"
+                    if path not in self.sizes and any(is_segment(path, rung) for rung in self.rungs):
+                        found.append(path)
         return sorted(found)
 
     @contextmanager
     def opened(self, path: str) -> Iterator[Taking]:
         """That file. Raises TakingsRefused where it is missing, or anything but an ordinary file."""
-        if not _FILE.fullmatch(path):
+        if path not in _SINGLE and rung_of(path) is None:
             raise TakingsRefused(f"{path[:80]!r} is no file of a film")
         file = self._open(path)
         try:
@@ -93,8 +91,8 @@ class Takings:
     def playlist(self, path: str) -> str:
         """The text of a playlist that says nothing but what ours say. Raises TakingsRefused."""
         with self.opened(path) as taking:
-            if taking.size > PLAYLIST_BYTES:
-                raise TakingsRefused(f"{path} has {taking.size} bytes; {PLAYLIST_BYTES} are allowed")
+            if taking.size > MOST_BYTES:
+                raise TakingsRefused(f"{path} has {taking.size} bytes; {MOST_BYTES} are allowed")
             content = os.pread(taking.file, taking.size, 0)
         try:
             lines = content.decode("ascii").split("\n")

@@ -17,8 +17,9 @@ import structlog
 
 from media_core.conditions import Reason
 from media_worker.decoder.confinement import Confinement
+from media_worker.decoder.fields import HeaderInvalid
 from media_worker.decoder.nursery import Birth, Nursery
-from media_worker.decoder.protocol import DecodeRefused, HeaderInvalid, Request, read_answer
+from media_worker.decoder.protocol import DecodeRefused, Request, read_answer
 from media_worker.decoder.verdict import verdict
 from media_worker.decoder.wire import CHUNK_BYTES, WireBroken, pack, read_body, read_header
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from media_core.renditions import Rendition
+from media_worker.decoder.fields import HeaderInvalid
 from media_worker.decoder.protocol import (
     Decoded,
     DecodeRefused,
     EncodedVariant,
-    HeaderInvalid,
     Limits,
     RenditionSize,
     Request,

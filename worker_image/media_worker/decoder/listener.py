@@ -18,7 +18,8 @@ import structlog
 from media_core.conditions import Reason
 from media_worker.decoder.children import Children, Reply
 from media_worker.decoder.doorway import HungUp, opened, unless_hung_up
-from media_worker.decoder.protocol import DecodeRefused, HeaderInvalid, Request, refusal_header
+from media_worker.decoder.fields import HeaderInvalid
+from media_worker.decoder.protocol import DecodeRefused, Request, refusal_header
 from media_worker.decoder.wire import CHUNK_BYTES, Malformed, WireBroken, read_header, send
 
 log = structlog.get_logger()

@@ -11,21 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from media_core.conditions import Reason
+from media_core.conditions import Reason, Refusal
 from media_worker.decoder.fields import HeaderInvalid, read_integer, read_list, read_object, read_text
-
-__all__ = [
-    "AnswerHeader",
-    "DecodeRefused",
-    "Decoded",
-    "EncodedVariant",
-    "HeaderInvalid",
-    "Limits",
-    "RenditionSize",
-    "Request",
-    "read_answer",
-    "refusal_header",
-]
 
 MAX_RENDITIONS = 16
 MAX_RENDITION_SIZE = 8192
@@ -53,13 +40,8 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]{4,60}={0,2}")
 _COLOR = re.compile(r"#[0-9a-f]{6}")
 
 
-class DecodeRefused(Exception):
-    """No renditions, for a reason that is known; the message is a sentence for the owner of the image."""
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(f"{reason}: {message}")
-        self.reason = reason
-        self.message = message
+class DecodeRefused(Refusal):
+    """No renditions come of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,8 @@ from media_core.ladder import (
     thumbnail_size,
 )
 from media_worker.transcoder.probing import Source, reading
+from media_worker.transcoder.protocol import OUT
 
-OUT = "out"
-"""Where everything goes, relative to the film's folder."""
 PRESET = "veryfast"
 """A film has half an hour on few processors; slower presets save bytes that only much watched films repay."""
 CRF = "22"

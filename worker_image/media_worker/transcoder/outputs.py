@@ -15,16 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from media_core.conditions import Reason
-from media_core.ladder import MASTER, Rung, playlist_path
-from media_core.playlist import PlaylistBroken, parse_media
-from media_worker.transcoder.command import OUT
+from media_core.ladder import HLS, MASTER, Rung, playlist_path
+from media_core.playlist import MOST_BYTES, PlaylistBroken, parse_media
 from media_worker.transcoder.containers import HEAD_BYTES
 from media_worker.transcoder.master import Written, picture_codec
-from media_worker.transcoder.probing import ORIGINAL
-from media_worker.transcoder.protocol import TranscodeRefused
+from media_worker.transcoder.protocol import ORIGINAL, OUT, TranscodeRefused
 
-HLS = MASTER.rpartition("/")[0]
-PLAYLIST_BYTES = 4 << 20
 BLOCK_BYTES = 4096
 """What a file takes at least: so that endless empty files are too much as well."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -64,7 +60,7 @@ class Outputs:
         """A rung as its playlist and its segments tell. Raises TranscodeRefused."""
         try:
             with self._opened(OUT, HLS) as hls:
-                text = _read(hls, playlist_path(rung.name).rpartition("/")[2], PLAYLIST_BYTES).decode()
+                text = _read(hls, playlist_path(rung.name).rpartition("/")[2], MOST_BYTES).decode()
                 segments = [
                     (each.seconds, os.stat(each.uri, dir_fd=hls, follow_symlinks=False).st_size, each.uri)
                     for each in parse_media(text).segments

@@ -16,10 +16,8 @@ from media_core.conditions import Reason
 from media_core.ladder import Film, refusal
 from media_worker.transcoder.containers import Container
 from media_worker.transcoder.frame_rate import frame_rate
-from media_worker.transcoder.protocol import TranscodeRefused
+from media_worker.transcoder.protocol import ORIGINAL, TranscodeRefused
 
-ORIGINAL = "original"
-"""The film, relative to its folder."""
 MOST_STREAMS = 64
 PROBE_BYTES = 1 << 20
 """More of an answer is no film."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from media_core.conditions import Reason
+from media_core.conditions import Reason, Refusal
 from media_core.ladder import LONGEST_SECONDS, Film
 from media_worker.decoder.fields import HeaderInvalid, read_integer, read_object, read_text
 
@@ -30,6 +30,8 @@ REFUSALS = frozenset(
 )
 """Every reason the transcoder gives. InternalError: it is not the film's fault, and another try may go well."""
 
+ORIGINAL, OUT = "original", "out"
+"""In a film's folder: the file that was uploaded, and the folder of what is made of it."""
 MESSAGE_CHARACTERS = 1000
 _FILM = re.compile(r"[0-9a-f-]{36}")
 _REASON = re.compile(r"[A-Za-z]{1,62}")
@@ -37,13 +39,8 @@ _MOST_SIDE = 1 << 20
 _MOST_SECONDS = 1e9
 
 
-class TranscodeRefused(Exception):
-    """No film, for a reason that is known; the message is a sentence for its owner."""
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(f"{reason}: {message}")
-        self.reason = reason
-        self.message = message
+class TranscodeRefused(Refusal):
+    """No film comes of it."""
 
 
 @dataclass(frozen=True, slots=True)
