@@ -12,6 +12,7 @@ import asyncpg
 import hypothesis
 import pytest
 
+from media_core.asset import VideoBackend
 from media_devcluster.embedded.cluster import EmbeddedCluster
 from media_devcluster.kind.stack import KindStack
 from media_devcluster.local.stack import RELEASE, LocalStack
@@ -29,17 +30,15 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 """The gate tries the same examples every time; HYPOTHESIS_PROFILE=wide looks for new ones."""
 
 NODE = Path("/var/tmp/media-e2e")
+SMALL = {
+    "resources": {
+        "worker": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}},
+        "decoder": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "2Gi"}},
+    }
+}
 VALUES: Mapping[str, Any] = {
-    "pool": {
-        "idleSeconds": 10,
-        "concurrency": 1,
-        "template": {
-            "resources": {
-                "worker": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}},
-                "decoder": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "2Gi"}},
-            }
-        },
-    },
+    "pool": {"idleSeconds": 10, "concurrency": 1, "template": SMALL},
+    "video": {"pool": {"idleSeconds": 10, "template": SMALL}},
     "autoscaling": {"maxReplicas": 3, "targetBacklogSeconds": 5, "scaleDownStabilizationSeconds": 15},
 }
 """Of the installed chart: as by default, but for requests that let three workers onto two cores, and for waiting
@@ -119,7 +118,7 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     chosen = request.config.getoption("--cluster")
     if chosen is None:
         pytest.fail("a real cluster is needed: --cluster local")
-    plan = Plan(NODE, cluster=ClusterKind(chosen), namespace="media", values=VALUES)
+    plan = Plan(NODE, cluster=ClusterKind(chosen), namespace="media", values=VALUES, video=VideoBackend.FFMPEG)
     stack = KindStack(plan, print) if plan.cluster is ClusterKind.KIND else LocalStack(plan, print)
     if not await stack.attach():
         await stack.start()
