@@ -43,6 +43,7 @@ check: setup  ## style, types, import rule, CRDs, lock file
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy scripts
+	$(BIN)/mypy --config-file tests/mypy.ini tests
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/crd_copies.py
 	$(BIN)/python scripts/chart_readme.py --check

@@ -27,6 +27,7 @@ from media_devcluster.stack import Plan, Stack
 from media_operator.adapters.objectstore import ObjectStore
 from media_operator.settings import OperatorSettings
 from media_worker import transfer
+from media_worker.calls import SourceRefused
 from support.api_site import api_site, token
 from support.backends import postgres_server
 from support.deadlines import eventually
@@ -288,10 +289,10 @@ async def test_a_worker_tells_a_changed_original_from_a_missing_one(
     api: api_storage.Storage, worker: transfer.Storage, http: aiohttp.ClientSession, key: str
 ) -> None:
     source = await uploaded(api, http, key)
-    with pytest.raises(transfer.SourceRefused) as changed:
+    with pytest.raises(SourceRefused) as changed:
         await worker.fetch(source.model_copy(update={"etag": "0" * 32}))
     assert changed.value.reason is Reason.SOURCE_CHANGED
-    with pytest.raises(transfer.SourceRefused) as missing:
+    with pytest.raises(SourceRefused) as missing:
         await worker.fetch(source.model_copy(update={"key": f"{key}-none"}))
     assert missing.value.reason is Reason.SOURCE_MISSING
 

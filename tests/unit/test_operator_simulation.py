@@ -160,8 +160,8 @@ class Model:
                 assert len(self.live()) < self.spec.replicas, "slots are never exceeded"
                 self._create(isolated_for)
             case Release(job, reason, message):
-                for asset in self.bound(job):
-                    self._write(asset.name, released(self.status(asset.name), reason, message, self.now))
+                for freed in self.bound(job):
+                    self._write(freed.name, released(self.status(freed.name), reason, message, self.now))
             case Retire(job):
                 assert not self.bound(job), "no worker that has work is taken away"
                 worker = self.workers[job]
