@@ -332,7 +332,7 @@ def wrong(expression: str) -> Iterator[str]:
         yield "a metric of every namespace is asked for"
     for name, matchers in selected:
         matched = [matcher[0] for matcher in MATCHER.finditer(matchers)]
-        asked = {MATCHER.fullmatch(matcher)[1] for matcher in matched}  # type: ignore[index]
+        asked = {MATCHER.fullmatch(matcher)[1] for matcher in matched}
         yield from (f"{name} has no label {label}" for label in asked - LABELS.get(name, set()) - {"namespace"})
         if "namespace" not in asked:
             yield f"{name} is asked for in every namespace"

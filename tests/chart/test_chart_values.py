@@ -34,7 +34,7 @@ def at(path: tuple[str, ...], value: Any) -> Object:
     """Values that say only this."""
     for key in reversed(path):
         value = {key: value}
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 KEDA = {"autoscaling": {"metrics": "keda", "keda": {"prometheusAddress": "http://p:1"}}}

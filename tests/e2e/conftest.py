@@ -12,7 +12,7 @@ FAILED = pytest.StashKey[bool]()
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item):  # type: ignore[no-untyped-def]
+def pytest_runtest_makereport(item: pytest.Item):
     """Remember for the fixtures whether the test failed."""
     outcome = yield
     report = outcome.get_result()

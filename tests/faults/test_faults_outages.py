@@ -69,7 +69,7 @@ async def test_with_the_operator_down_running_work_ends_uploads_are_kept_and_all
 
     later = [await service.upload(picture(seed=seed), create=seed > 1) for seed in range(3)]
     assert (await service.phase(running, "Completed"))["binding"] == 1
-    assert (await service.row(running))["state"] == "confirmed"  # type: ignore[index]
+    assert (await service.row(running))["state"] == "confirmed"
 
     await operator.start()
     await completed_once(service, running, *later)

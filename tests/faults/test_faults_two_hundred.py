@@ -36,7 +36,7 @@ def folder() -> Iterator[Path]:
 async def carried(client: Client, media: Media, gate: asyncio.Semaphore) -> str:
     """As a patient client: every call is repeated until the API answers, a PUT that was already done counts."""
 
-    async def patiently(call, *arguments):  # type: ignore[no-untyped-def]
+    async def patiently(call, *arguments):
         while True:
             try:
                 return await call(*arguments)

@@ -72,7 +72,7 @@ def probed(path: Path | str) -> dict[str, Any]:
     """What ffprobe says of a file or a playlist: format and streams."""
     command = ["ffprobe", "-v", "error", "-print_format", "json", "-show_format", "-show_streams", str(path)]
     done = subprocess.run(command, capture_output=True, check=True, timeout=MAKING_SECONDS)
-    return json.loads(done.stdout)  # type: ignore[no-any-return]
+    return json.loads(done.stdout)
 
 
 def streams(path: Path | str, kind: str) -> list[dict[str, Any]]:

@@ -6,12 +6,16 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
 
-async def eventually(look: Callable[[], T | Awaitable[T]], seconds: float = 20.0, pause: float = 0.02) -> T:
+@overload
+async def eventually(look: Callable[[], Awaitable[T | None]], seconds: float = 20.0, pause: float = 0.02) -> T: ...
+@overload
+async def eventually(look: Callable[[], T | None], seconds: float = 20.0, pause: float = 0.02) -> T: ...
+async def eventually(look: Callable[[], Any], seconds: float = 20.0, pause: float = 0.02) -> Any:
     """The first thing that `look` returns which is true; a failure when nothing is until the deadline."""
     deadline = time.monotonic() + seconds
     while True:
@@ -19,6 +23,6 @@ async def eventually(look: Callable[[], T | Awaitable[T]], seconds: float = 20.0
         if inspect.isawaitable(found):
             found = await found
         if found:
-            return found  # type: ignore[return-value]
+            return found
         assert time.monotonic() < deadline, f"it did not come to pass within {seconds:g} s"
         await asyncio.sleep(pause)

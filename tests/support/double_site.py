@@ -72,7 +72,7 @@ class DoubleSite:
             seen = (await self.call("get_job", Id=job["Id"]))["Job"]
             return dict(seen) if seen["Status"] in OVER else None
 
-        return await eventually(look, seconds, pause=0.1)  # type: ignore[return-value]
+        return await eventually(look, seconds, pause=0.1)
 
     async def done(self, settings: Object) -> Object:
         """A job of these settings, once it is over."""

@@ -48,7 +48,7 @@ def corners(data: bytes) -> list[tuple[int, ...]]:
     """The colours in the middle of a file's four quadrants, row by row."""
     image = opened(data).convert("RGB")
     places = [(x * image.width // 4, y * image.height // 4) for y in (1, 3) for x in (1, 3)]
-    return [tuple(int(channel) for channel in image.getpixel(place)) for place in places]  # type: ignore[union-attr]
+    return [tuple(int(channel) for channel in image.getpixel(place)) for place in places]
 
 
 def alike(one: tuple[int, ...], other: tuple[int, ...], tolerance: int = 24) -> bool:
@@ -67,7 +67,7 @@ def camera_exif(orientation: int = 1) -> Image.Exif:
 
 def profile(name: str = "sRGB") -> bytes:
     """An ICC profile."""
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes()  # type: ignore[arg-type]
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes()
 
 
 def swapping_profile() -> bytes:

@@ -123,7 +123,7 @@ class Site:
             status = await self.status(asset_id)
             return status if status.get("phase") in phases else None
 
-        return await eventually(there, seconds, pause=0.1)  # type: ignore[return-value]
+        return await eventually(there, seconds, pause=0.1)
 
     async def pool(self, name: str = "default") -> Object:
         """The pool as it is."""

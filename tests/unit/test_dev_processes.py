@@ -27,7 +27,7 @@ time.sleep(60)
 
 def command(folder: Path, program: str, **more: object) -> Command:
     argv = (sys.executable, "-c", program)
-    return Command("thing", argv, folder / "thing.log", folder, **more)  # type: ignore[arg-type]
+    return Command("thing", argv, folder / "thing.log", folder, **more)
 
 
 async def said(child: Child) -> str:

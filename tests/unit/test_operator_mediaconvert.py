@@ -57,7 +57,7 @@ def stubbed() -> Iterator[Stubbed]:
 
 def refusal(status: int, code: str = "SomeException") -> ClientError:
     told = {"Error": {"Code": code, "Message": "in its own words"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(told, "CreateJob")  # type: ignore[arg-type]
+    return ClientError(told, "CreateJob")
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ async def settle(mirror: Mirror, until: asyncio.Event) -> None:
 
 async def test_an_outage_is_waited_out_and_the_newest_sight_is_written() -> None:
     rows, done = Rows(away=2), asyncio.Event()
-    mirror = Mirror(rows, written=lambda _name: done.set())  # type: ignore[arg-type]
+    mirror = Mirror(rows, written=lambda _name: done.set())
     asset = an_asset(status=completed())
     mirror.seen(an_asset(status=a_status()))
     mirror.seen(asset)
@@ -56,7 +56,7 @@ async def test_an_outage_is_waited_out_and_the_newest_sight_is_written() -> None
 async def test_a_row_that_is_refused_does_not_hold_up_the_others() -> None:
     good, bad = an_asset(an_id(1), status=completed()), an_asset(an_id(2), status=completed())
     rows, done = Rows(refuses=frozenset({bad.name})), asyncio.Event()
-    mirror = Mirror(rows, written=lambda _name: done.set())  # type: ignore[arg-type]
+    mirror = Mirror(rows, written=lambda _name: done.set())
     mirror.seen(bad)
     mirror.seen(good)
 
@@ -68,7 +68,7 @@ async def test_a_row_that_is_refused_does_not_hold_up_the_others() -> None:
 
 async def test_an_object_without_status_has_nothing_to_mirror() -> None:
     rows, done = Rows(), asyncio.Event()
-    mirror = Mirror(rows, written=lambda _name: done.set())  # type: ignore[arg-type]
+    mirror = Mirror(rows, written=lambda _name: done.set())
     mirror.seen(an_asset())
     settled = an_asset(an_id(3), status=completed())
     mirror.seen(settled)

@@ -259,7 +259,7 @@ async def test_a_video_that_is_gone_when_its_job_was_taken_stops_nobody(site: Si
             site.world.assets.lose(gone.name, gone.uid)
         return await create(request)
 
-    site.service.create = meanwhile  # type: ignore[method-assign,assignment]
+    site.service.create = meanwhile
     await site.poller.act()
     await site.poll(2)
     assert site.video("b").job_id is not None
@@ -283,7 +283,7 @@ async def test_an_id_is_written_although_somebody_else_wrote_meanwhile(site: Sit
         site.writing.put(site.asset(), site.status(), annotations={"example.test/note": "1"})
         return await create(request)
 
-    site.service.create = meanwhile  # type: ignore[method-assign,assignment]
+    site.service.create = meanwhile
     await site.poller.act()
     assert site.video().job_id == "job-1"
 

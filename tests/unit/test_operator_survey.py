@@ -105,7 +105,7 @@ async def test_pages_that_are_older_than_every_intent_are_not_read() -> None:
 
 def survey() -> tuple[Site, Survey]:
     site = Site()
-    return site, Survey(site.service)  # type: ignore[arg-type]
+    return site, Survey(site.service)
 
 
 async def test_a_listing_is_complete_once_all_that_is_over_was_looked_through() -> None:

@@ -137,7 +137,7 @@ def test_the_edge_of_what_is_transparent_has_no_fringe_of_hidden_colour() -> Non
     image.paste((255, 255, 255, 255), (200, 200, 600, 600))
     result = opened(rendered(encoded(image, "PNG"), "image/png").variants[0].data)
     on_white = Image.alpha_composite(Image.new("RGBA", result.size, "white"), result).convert("RGB")
-    assert min(channel[0] for channel in on_white.getextrema()) > 200  # type: ignore[index]
+    assert min(channel[0] for channel in on_white.getextrema()) > 200
 
 
 def test_a_palette_with_a_transparent_colour_stays_transparent() -> None:

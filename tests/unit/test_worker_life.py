@@ -88,7 +88,7 @@ async def lived(
     does: Callable[[Any], Awaitable[Outcome]], post: Post, *events: Event, lifetime: Lifetime = SHORT
 ) -> End:
     """Why the worker ended."""
-    worker = Worker(JOB, Room(1, 1, 100), lifetime, Work(does), post)  # type: ignore[arg-type]
+    worker = Worker(JOB, Room(1, 1, 100), lifetime, Work(does), post)
     async with asyncio.timeout(10):
         return await worker.run(told(*events))
 
@@ -150,7 +150,7 @@ async def test_a_watch_that_ends_breaks_the_worker() -> None:
     async def ending() -> AsyncIterator[Event]:
         yield Listed(())
 
-    worker = Worker(JOB, Room(1, 1, 100), Lifetime(60, 60, 60, 1), Work(done), Post())  # type: ignore[arg-type]
+    worker = Worker(JOB, Room(1, 1, 100), Lifetime(60, 60, 60, 1), Work(done), Post())
     with pytest.raises(RuntimeError, match="The watch ended"):
         await worker.run(ending())
 
