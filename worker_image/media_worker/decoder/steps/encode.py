@@ -8,13 +8,9 @@ from PIL import Image
 
 from media_worker.decoder.geometry import Size
 from media_worker.decoder.protocol import EncodedVariant
+from media_worker.decoder.steps.fidelity import Fidelity, fidelity
 from media_worker.decoder.steps.picture import Picture
 from media_worker.decoder.steps.shrink import resized
-
-QUALITY = 80
-THOROUGH_UP_TO = 600
-THOROUGH, QUICK = 4, 2
-"""The encoder's effort. On a large rendition the last 3 % of its bytes cost as much time as all the rest."""
 
 
 def encode(picture: Picture) -> tuple[tuple[EncodedVariant, ...], Image.Image]:
@@ -23,7 +19,7 @@ def encode(picture: Picture) -> tuple[tuple[EncodedVariant, ...], Image.Image]:
     files: dict[Size, bytes] = {}
     for size in picture.plan.descending:
         pixels = resized(pixels, size)
-        files[size] = webp(pixels)
+        files[size] = webp(pixels, fidelity(size))
     variants = tuple(
         EncodedVariant(target.name, target.size.width, target.size.height, files[target.size])
         for target in picture.plan.targets
@@ -31,9 +27,8 @@ def encode(picture: Picture) -> tuple[tuple[EncodedVariant, ...], Image.Image]:
     return variants, pixels
 
 
-def webp(pixels: Image.Image) -> bytes:
+def webp(pixels: Image.Image, wanted: Fidelity) -> bytes:
     """A WebP file of these pixels."""
     file = BytesIO()
-    method = THOROUGH if max(pixels.size) <= THOROUGH_UP_TO else QUICK
-    pixels.save(file, "WEBP", quality=QUALITY, method=method, exif=b"", xmp=b"", icc_profile=None)
+    pixels.save(file, "WEBP", quality=wanted.quality, method=wanted.method, exif=b"", xmp=b"", icc_profile=None)
     return file.getvalue()

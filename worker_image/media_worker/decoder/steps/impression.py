@@ -28,11 +28,18 @@ def placeholder(rgba: Image.Image) -> str:
 
 def dominant_color(rgba: Image.Image) -> str:
     """The most frequent of a few colours, as #rrggbb. Transparent pixels do not count, unless there are no others."""
-    pixels = rgba.tobytes()
-    seen = b"".join(pixels[at : at + 3] for at in range(0, len(pixels), 4) if pixels[at + 3] >= _VISIBLE)
-    strip = Image.frombytes("RGB", (len(seen) // 3, 1), seen) if seen else rgba.convert("RGB")
-    few = strip.quantize(_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    few = _visible(rgba).quantize(_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     counts = few.histogram()
     index = counts.index(max(counts))
     red, green, blue = (few.getpalette() or [])[3 * index : 3 * index + 3]
     return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _visible(rgba: Image.Image) -> Image.Image:
+    """The pixels that count, in RGB. Where some do not, as a strip of the others: there is no mask for quantizing."""
+    counts = rgba.getchannel("A").histogram()
+    if not any(counts[:_VISIBLE]) or not any(counts[_VISIBLE:]):
+        return rgba.convert("RGB")
+    pixels = rgba.tobytes()
+    seen = b"".join(pixels[at : at + 3] for at in range(0, len(pixels), 4) if pixels[at + 3] >= _VISIBLE)
+    return Image.frombytes("RGB", (len(seen) // 3, 1), seen)

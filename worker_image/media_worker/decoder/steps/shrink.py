@@ -7,6 +7,7 @@ from dataclasses import replace
 from PIL import Image
 
 from media_worker.decoder.geometry import Size
+from media_worker.decoder.steps.fidelity import fidelity
 from media_worker.decoder.steps.picture import Picture
 
 
@@ -16,7 +17,7 @@ def shrink(picture: Picture) -> Picture:
 
 
 def resized(pixels: Image.Image, size: Size) -> Image.Image:
-    """At exactly that size. The gap lets whole factors go first, cheaply, where that is not seen."""
+    """At exactly that size, by the filter for it. The gap lets whole factors go first where that is not seen."""
     if pixels.size == size.pair:
         return pixels
-    return pixels.resize(size.pair, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return pixels.resize(size.pair, fidelity(size).filter, reducing_gap=2.0)
