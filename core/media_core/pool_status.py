@@ -31,7 +31,7 @@ def pool_status(pool: MediaWorkerPool, seen: Snapshot, work: Work, unborn: Work,
             "replicas": max(pool.spec.replicas, len(seen.seats)),
             "jobs": len(seen.seats),
             "busy": sum(len(seat.bound) for seat in seen.seats),
-            "queued": len(seen.waiting) + len(unborn),
+            "queued": seen.queued + len(unborn),
             "backlog_seconds": pool.status.backlog_seconds if seen.degraded else seconds,
             "backlog_time": now.replace(microsecond=0),
             "selector": f"{POOL_LABEL}={pool.name}",
@@ -76,7 +76,7 @@ def _conditions(pool: MediaWorkerPool, seen: Snapshot, now: datetime) -> tuple[C
         put(ConditionType.READY, False, *trouble)
     elif seen.degraded:
         put(ConditionType.READY, False, Reason.POOL_DEGRADED, "Object storage does not answer well.")
-    elif seen.waiting or any(seat.bound for seat in seen.seats):
+    elif seen.queued or any(seat.bound for seat in seen.seats):
         put(ConditionType.READY, True, Reason.WORKING, "Assets are being processed.")
     else:
         put(ConditionType.READY, True, Reason.IDLE, "There is nothing to do.")

@@ -64,7 +64,8 @@ class Snapshot:
     """One pool at one moment.
 
     No further workers are started while storage fails (`degraded`), nor before `vain.until`: the last ones ended
-    without finishing anything, and the next would likely too.
+    without finishing anything, and the next would likely too. `beyond` wait besides those in `waiting`, which are
+    the first in order and as many as `most_bound` says: nothing that is decided depends on the others.
     """
 
     spec: PoolSpec
@@ -72,6 +73,17 @@ class Snapshot:
     seats: Sequence[Seat]
     degraded: bool = False
     vain: Fruitless | None = None
+    beyond: int = 0
+
+    @property
+    def queued(self) -> int:
+        """All that wait."""
+        return len(self.waiting) + self.beyond
+
+
+def most_bound(spec: PoolSpec) -> int:
+    """How many assets of a pool one decision can depend on: all of its workers filled, and as many more started."""
+    return spec.replicas * (spec.concurrency + spec.room)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +303,7 @@ def waits_because(seen: Snapshot, now: datetime) -> tuple[Reason, str]:
         return Reason.POOL_DEGRADED, "Object storage does not answer well; work goes on when it does."
     if seen.spec.replicas == 0:
         return Reason.NO_FREE_WORKER, "Its pool has 0 replicas; scale it up to go on."
-    waiting, busy = len(seen.waiting), sum(len(seat.bound) for seat in seen.seats)
+    waiting, busy = seen.queued, sum(len(seat.bound) for seat in seen.seats)
     return (
         Reason.NO_FREE_WORKER,
         f"All of the pool's {len(seen.seats)} workers (of {seen.spec.replicas} slots) are busy: "

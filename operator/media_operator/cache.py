@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from media_core.asset import AssetType, MediaAsset, Phase, VideoBackend
+from media_core.line import Line
 from media_core.pool import pool_of
+from media_core.scheduling import Waiting
 
 
 class Versioned(Protocol):
@@ -118,6 +120,21 @@ def waits(asset: MediaAsset) -> bool:
     )
 
 
+def waiting_of(asset: MediaAsset) -> Waiting:
+    """What the scheduler has to know of an asset that waits."""
+    status, created = asset.status, asset.metadata.creation_timestamp
+    if status is None or created is None:
+        raise AssertionError(f"{asset.name} waits, so it has a status and an age")
+    return Waiting(
+        name=asset.name,
+        owner=asset.spec.owner,
+        priority=asset.spec.priority,
+        created=created,
+        not_before=status.not_before,
+        isolated=status.isolated,
+    )
+
+
 def transcoded_by(asset: MediaAsset) -> VideoBackend | None:
     """The backend that a video was given to; None for one that waits for a backend, and for what is no video."""
     if asset.spec.asset_type is not AssetType.VIDEO or asset.status is None or asset.status.video is None:
@@ -153,6 +170,8 @@ class AssetIndex:
         self.transcoding: set[str] = set()
         """Videos for MediaConvert that are not settled."""
         self.waiting: dict[str, set[str]] = defaultdict(set)
+        self.lines: dict[str, Line] = defaultdict(Line)
+        """Those who wait, in order."""
         self.bound: dict[str, set[str]] = defaultdict(set)
         self.settled_by: Counter[str] = Counter()
 
@@ -161,6 +180,8 @@ class AssetIndex:
         if before is not None:
             self.transcoding.discard(name)
             self.waiting[pool_of(before.spec)].discard(name)
+            if after is None or not waits(after) or pool_of(after.spec) != pool_of(before.spec):
+                self.lines[pool_of(before.spec)].discard(name)
             if job := bound_to(before):
                 self.bound[job].discard(name)
                 if not self.bound[job]:
@@ -174,6 +195,7 @@ class AssetIndex:
                 self.transcoding.add(name)
             if waits(after):
                 self.waiting[pool_of(after.spec)].add(name)
+                self.lines[pool_of(after.spec)].add(waiting_of(after))
             if job := bound_to(after):
                 self.bound[job].add(name)
             if job := settled_by(after):

@@ -34,11 +34,8 @@ class Explaining:
         self._told[pool] = now
         reason, message = waits_because(seen, now)
         still = self._world.index.waiting.get(pool, set()) - binding
-        waiting = [
-            self._world.assets[asset.name]
-            for asset in sorted(seen.waiting, key=lambda asset: asset.created)
-            if asset.name in still and (asset.not_before is None or asset.not_before <= now)
-        ]
+        waiting = [asset for name in still if _due(asset := self._world.assets[name], now)]
+        waiting.sort(key=lambda asset: (asset.metadata.creation_timestamp or now, asset.name))
         await self._tell((asset for asset in waiting if _since(asset, now) >= EVERY), reason, message, now)
 
     async def without_pool(self, pool: str, now: datetime) -> None:
@@ -58,3 +55,8 @@ def _since(asset: MediaAsset, now: datetime) -> timedelta:
     """For how long its summary has been what it is."""
     summary = asset.status.succeeded if asset.status else None
     return now - summary.last_transition_time if summary else timedelta()
+
+
+def _due(asset: MediaAsset, now: datetime) -> bool:
+    """Whether nothing but a free worker is missing."""
+    return asset.status is not None and (asset.status.not_before or now) <= now

@@ -6,7 +6,8 @@ One tick at a time, so that no decision is taken while the writes of the one bef
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -19,7 +20,7 @@ from media_core.jobs import WorkerJob, fruitless
 from media_core.manifests import template_hash, worker_job
 from media_core.pool import MediaWorkerPool, PoolStatus, pool_for, pool_of
 from media_core.pool_status import pool_status
-from media_core.scheduling import Action, Bind, CreateJob, Release, Retire, Snapshot, Waiting, schedule
+from media_core.scheduling import Action, Bind, CreateJob, Release, Retire, Snapshot, most_bound, schedule
 from media_core.statuses import bound, released
 from media_operator import metrics
 from media_operator.adapters.cluster import AlreadyExists, Cluster, ClusterError, Conflict, Kind, NotFound
@@ -34,6 +35,7 @@ log = structlog.get_logger()
 
 TICK_SECONDS = 0.05
 IDLE_TICK_SECONDS = 1.0
+LOOK_OVER_EVERY = timedelta(seconds=IDLE_TICK_SECONDS)
 DEGRADED_FOR = timedelta(seconds=60)
 
 
@@ -57,7 +59,7 @@ class Scheduler:
         self._writing = StatusWriting(world, cluster)
         self._explaining = Explaining(world, self._writing)
         self._degraded_until: dict[str, datetime] = {}
-        self._pending_status: dict[str, datetime] = {}
+        self._looked_over: dict[str, datetime] = {}
         self._dirty: set[str] = set()
         self._wake = asyncio.Event()
         self.heartbeat: datetime | None = None
@@ -153,10 +155,12 @@ class Scheduler:
             for job in jobs
             if not job.over
         ]
-        waiting = [_waiting(world.assets[asset]) for asset in world.index.waiting.get(pool.name, ())]
+        line = world.index.lines[pool.name]
+        owners = Counter(owner for seat in seats if seat.isolated_for is None for owner in seat.bound_owners)
+        waiting = [*line.alone(), *line.first(most_bound(pool.spec), owners, now)]
         degraded = now < self._degraded_until.get(pool.name, now)
         vain = fruitless(jobs, lambda job: world.index.settled_by[job] > 0)
-        return Snapshot(pool.spec, waiting, seats, degraded, vain)
+        return Snapshot(pool.spec, waiting, seats, degraded, vain, beyond=len(line) - len(waiting))
 
     def _last_completion(self, job: str) -> datetime | None:
         times = [
@@ -234,47 +238,33 @@ class Scheduler:
         self.mind(name)
 
     async def _tell_status(self, name: str, seen: Snapshot, now: datetime) -> None:
-        """Write the pool's status where it changed; mere movement of the numbers at most once a second."""
+        """Count the pool, and write its status where it changed: once a second, since it looks at all assets."""
         pool = self._world.pools.get(name)
-        if pool is None:
+        if pool is None or now - self._looked_over.get(name, now - timedelta(hours=1)) < LOOK_OVER_EVERY:
             return
-        status = self._status(pool, seen, now)
-        _measure(name, seen, status, now)
+        self._looked_over[name] = now
+        waiting = [self._world.assets[asset] for asset in self._world.index.waiting.get(name, ())]
+        status = self._status(pool, seen, waiting, now)
+        _measure(name, seen, status, waiting, now)
         old = pool.status
         ignored = {"backlog_time", "last_job_number"}
         if status.model_dump(exclude=ignored) == old.model_dump(exclude=ignored):
             fresh = old.backlog_time is not None and now - old.backlog_time < timedelta(seconds=30)
             if fresh:
                 return
-        if now - self._pending_status.get(name, now - timedelta(hours=1)) < timedelta(seconds=IDLE_TICK_SECONDS):
-            return
-        self._pending_status[name] = now
         told = {key: value for key, value in status.to_json().items() if key != "lastJobNumber"}
         patch = {"metadata": {"resourceVersion": str(pool.version)}, "status": told}
         self._world.wrote(Kind.POOL, await self._cluster.merge(Kind.POOL, name, patch, subresource="status"))
 
-    def _status(self, pool: MediaWorkerPool, seen: Snapshot, now: datetime) -> PoolStatus:
-        due = {asset.name for asset in seen.waiting if asset.not_before is None or asset.not_before <= now}
+    def _status(
+        self, pool: MediaWorkerPool, seen: Snapshot, waiting: Sequence[MediaAsset], now: datetime
+    ) -> PoolStatus:
+        due = {asset.name for asset in waiting if asset.status and (asset.status.not_before or now) <= now}
         names = due.union(*(seat.bound for seat in seen.seats))
         specs = [asset.spec for name in names if (asset := self._world.assets.get(name)) is not None]
         work = [(spec.asset_type, spec.source.size_bytes) for spec in specs]
         unborn = [(kind, size) for kind, size in self._unborn() if pool_for(kind) == pool.name]
         return pool_status(pool, seen, work, unborn, now)
-
-
-def _waiting(asset: MediaAsset) -> Waiting:
-    status = asset.status
-    created = asset.metadata.creation_timestamp
-    if status is None or created is None:
-        raise AssertionError(f"{asset.name} waits, so it has a status and an age")
-    return Waiting(
-        name=asset.name,
-        owner=asset.spec.owner,
-        priority=asset.spec.priority,
-        created=created,
-        not_before=status.not_before,
-        isolated=status.isolated,
-    )
 
 
 OF_A_POOL = (
@@ -288,14 +278,14 @@ OF_A_POOL = (
 )
 
 
-def _measure(name: str, seen: Snapshot, status: PoolStatus, now: datetime) -> None:
+def _measure(name: str, seen: Snapshot, status: PoolStatus, waiting: Sequence[MediaAsset], now: datetime) -> None:
     metrics.BACKLOG_SECONDS.labels(name).set(status.backlog_seconds)
     metrics.QUEUED.labels(name).set(status.queued)
     metrics.BUSY.labels(name).set(status.busy)
     metrics.JOBS.labels(name).set(status.jobs)
     metrics.STUCK.labels(name).set(holds(status.conditions, ConditionType.WORKERS_STUCK))
     metrics.DEGRADED.labels(name).set(seen.degraded)
-    oldest = min((asset.created for asset in seen.waiting), default=now)
+    oldest = min((asset.metadata.creation_timestamp or now for asset in waiting), default=now)
     metrics.OLDEST_WAITING.labels(name).set((now - oldest).total_seconds())
 
 

@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 from media_core.asset import AssetStatus, MediaAsset
 from media_core.conditions import Reason
 from media_core.scheduling import Bind, Release
+from media_core.shape import timestamp
 from media_operator.adapters.cluster import Cluster, Kind
 from media_operator.events import Events
 from media_operator.explaining import Explaining
@@ -29,6 +30,7 @@ from support.build import (
     a_snapshot,
     a_status,
     a_waiting,
+    ago,
     an_asset,
     an_asset_body,
     an_id,
@@ -55,7 +57,8 @@ class Written:
         if len(self.assets) == 1:
             self.meanwhile()
         version = str(int(body["metadata"]["resourceVersion"]) + 1)
-        return {**body, "metadata": {**body["metadata"], "resourceVersion": version}}
+        born = {"creationTimestamp": timestamp(ago(600))}  # as the API server answers, whatever was sent
+        return {**body, "metadata": {**body["metadata"], **born, "resourceVersion": version}}
 
     async def get(self, kind: Kind, name: str) -> JSON | None:
         return None
