@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -14,21 +16,28 @@ from media_core.names import API_VERSION, ASSET_KIND, OPERATOR_MANAGER
 from media_core.shape import timestamp
 from media_operator import metrics
 from media_operator.adapters.cluster import Cluster, ClusterError, Kind
+from media_operator.bucket import TokenBucket
 
 log = structlog.get_logger()
 
 WAITING = 1000
+A_SECOND, BURST = 1.0, 50
+"""Normal Events: each costs the API server as much as a step of the asset itself. Warnings are always told."""
 
 
 class Events:
     """A bounded line of Events and the task that writes them."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+    def __init__(self, cluster: Cluster, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._cluster, self._monotonic = cluster, monotonic
+        self._bucket = TokenBucket(A_SECOND, BURST)
         self._line: asyncio.Queue[dict[str, Any]] = asyncio.Queue(WAITING)
 
     def tell(self, asset: MediaAsset, reason: str, message: str, *, warning: bool = False) -> None:
-        """Put one Event in line; where too many wait it is dropped and counted."""
+        """Put one Event in line; where too many wait, or normal ones come too fast, it is dropped and counted."""
+        if not warning and not self._bucket.take(self._monotonic()):
+            metrics.EVENTS_DROPPED.inc()
+            return
         now = timestamp(datetime.now(UTC))
         body = {
             "apiVersion": "v1",

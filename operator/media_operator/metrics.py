@@ -23,7 +23,9 @@ RECONCILE_SECONDS = Histogram(
     "media_reconcile_seconds", "Time of one look at one asset.", buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10)
 )
 RECONCILE_FAILURES = Counter("media_reconcile_failures", "Looks at an asset that failed and are repeated.")
-EVENTS_DROPPED = Counter("media_events_dropped", "Kubernetes Events not written because too many were waiting.")
+EVENTS_DROPPED = Counter(
+    "media_events_dropped", "Kubernetes Events not written: they came too fast, or too many waited."
+)
 TRANSCODING = Gauge("media_transcoding", "Videos that are at MediaConvert, or wait to be submitted to it.")
 TRANSCODER_TROUBLES = Counter(
     "media_transcoder_troubles", "Calls that MediaConvert refused or did not answer.", ["kind"]
