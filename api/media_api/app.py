@@ -13,6 +13,7 @@ from aiohttp import web
 from media_api import auth, openapi, takeover
 from media_api.backlog import Backlog
 from media_api.cluster import Cluster
+from media_api.creation import Creation
 from media_api.ledger import Ledger
 from media_api.metrics import Metrics
 from media_api.middleware import MIDDLEWARES, with_headers
@@ -58,14 +59,18 @@ async def connect(settings: ApiSettings) -> AsyncIterator[Ports]:
         cluster = Cluster(settings.namespace, settings.kubeconfig, time.monotonic)
         stack.push_async_callback(cluster.close)
         most = max(settings.max_backlog, settings.max_live_assets)
+        backlog, measured = Backlog(ledger, most, time.monotonic), Metrics()
+        creation = Creation(backlog, cluster, measured, settings.max_live_assets)
+        stack.push_async_callback(creation.close)
         yield Ports(
             settings=settings,
             ledger=ledger,
             storage=storage,
             cluster=cluster,
+            creation=creation,
             tokens=tokens,
-            backlog=Backlog(ledger, most, time.monotonic),
-            metrics=Metrics(),
+            backlog=backlog,
+            metrics=measured,
             streams=asyncio.Semaphore(settings.max_streams),
             clock=utc_now,
         )

@@ -12,6 +12,7 @@ from aiohttp import web
 from media_api.auth import Tokens
 from media_api.backlog import Backlog
 from media_api.cluster import Cluster
+from media_api.creation import Creation
 from media_api.ledger import Ledger
 from media_api.metrics import Metrics
 from media_api.settings import ApiSettings
@@ -26,6 +27,7 @@ class Ports:
     ledger: Ledger
     storage: Storage
     cluster: Cluster
+    creation: Creation
     tokens: Tokens
     backlog: Backlog
     metrics: Metrics

@@ -100,8 +100,10 @@ class ApiSite:
             return answer.status
 
     async def confirm(self, asset_id: str, owner: str = ALICE) -> Answered:
-        """Say that it is uploaded."""
-        return await self.call("POST", "/api/v1/media/upload/confirm", owner=owner, json={"asset_id": asset_id})
+        """Say that it is uploaded; returns when the object is made as well, or is left to the operator."""
+        answered = await self.call("POST", "/api/v1/media/upload/confirm", owner=owner, json={"asset_id": asset_id})
+        await self.ports.creation.settled()
+        return answered
 
     async def upload(self, content: bytes = JPEG, owner: str = ALICE, **fields: Any) -> Answered:
         """All three steps; the answer to the first."""

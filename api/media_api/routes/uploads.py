@@ -8,8 +8,7 @@ import structlog
 from aiohttp import web
 
 from media_api import requests
-from media_api.cluster import ClusterUnavailable
-from media_api.ledger import Draft, LedgerUnavailable, Row
+from media_api.ledger import Draft, Row
 from media_api.models import ConfirmRequest, StatusAnswer, UploadAnswer, UploadRequest
 from media_api.ports import PORTS, Ports
 from media_api.problems import Problem, ProblemType, not_found
@@ -100,7 +99,7 @@ async def _confirm(ports: Ports, row: Row) -> Row:
         return await _confirmed_by_another(ports, row)
     ports.metrics.confirms.labels("confirmed").inc()
     log.info("upload_confirmed", asset_id=str(row.id), size_bytes=found.size_bytes, content_type=content_type)
-    await _create(ports, confirmed)
+    ports.creation.begin(confirmed)
     return confirmed
 
 
@@ -111,20 +110,6 @@ async def _confirmed_by_another(ports: Ports, row: Row) -> Row:
     if current is None or current.state in ("deleting", "deleted"):
         raise not_found()
     return current
-
-
-async def _create(ports: Ports, row: Row) -> None:
-    """The object, if there is room for one. Whatever goes wrong here, the operator makes it a moment later."""
-    try:
-        if await ports.backlog.count() >= ports.settings.max_live_assets:
-            outcome = "no-room"
-        else:
-            await ports.cluster.create(str(row.id), row.spec)
-            outcome = "created"
-    except (LedgerUnavailable, ClusterUnavailable) as error:
-        log.warning("object_left_to_operator", asset_id=str(row.id), error=str(error))
-        outcome = "cluster-unavailable"
-    ports.metrics.objects.labels(outcome).inc()
 
 
 async def _refuse_when_full(ports: Ports) -> None:
