@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FILES ?=
+BENCH ?=
 COMPILE := uv pip compile --generate-hashes --universal --python-version 3.11 --no-header
 
-.PHONY: help setup demo test video browser check images e2e bench readme lock clean
+.PHONY: help setup demo test video browser check images e2e bench budget readme lock clean
 
 help:  ## what can be asked for
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -56,8 +57,11 @@ images: setup  ## the images, by docker or buildah, and their sizes
 e2e: setup  ## the tests that need a real cluster: one is built and started, the chart installed (root, Go; E2E="-k fence")
 	scripts/e2e $(E2E)
 
-bench: setup  ## how many assets a second the whole stack settles
-	$(BIN)/python tests/perf/bench.py
+bench: setup  ## this project beside the system it replaces, turn by turn (BENCH="--quick", BENCH=--help)
+	$(BIN)/python tests/perf/bench.py $(BENCH)
+
+budget: setup  ## instructions, bytes and likeness of the pixel steps against tests/perf/budget.toml (valgrind)
+	$(BIN)/python tests/perf/instructions.py --check
 
 readme: setup  ## write the settings tables of the README anew
 	$(BIN)/python scripts/settings_table.py
@@ -66,6 +70,7 @@ lock:  ## resolve the dependencies anew, with hashes (needs uv)
 	$(COMPILE) --extra dev pyproject.toml -o requirements/dev.lock
 	$(COMPILE) -c requirements/dev.lock --extra api --extra operator pyproject.toml -o requirements/api.lock
 	$(COMPILE) -c requirements/dev.lock --extra worker pyproject.toml -o requirements/worker.lock
+	$(COMPILE) -c requirements/dev.lock tests/perf/peer/requirements.in -o requirements/perf.lock
 	echo 'hatchling>=1.27' | $(COMPILE) -c requirements/dev.lock - -o requirements/build.lock
 
 clean:  ## remove what tests and tools left behind; .venv stays

@@ -1,8 +1,8 @@
-"""How fast the whole embedded stack is on this machine: `make bench`, or tests/perf/bench.py --help.
+"""This project beside the system it replaces, on the same machine, in the same minutes: `make bench`.
 
-Photographs of 2 to 12 megapixels go the whole way: confirmed in a burst by one owner, while a second owner (the
-visitor) confirms a small image now and then. Settled is what the ledger shows, since playback answers from there; it
-is read every 25 ms. Memory is resident size, summed over a part's processes (pages they share count for each).
+Round by round, first the peer and then all of this project is started, warmed up, measured and stopped again; S3,
+PostgreSQL and Redis run through, and each turn has a bucket and a database of its own in them. Then the pixel work
+alone, against libvips as well. What comes of it is below build/perf/results: results.json, results.md and plots.
 """
 
 from __future__ import annotations
@@ -10,246 +10,251 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import click
 from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from media_devcluster.client import Client
-from media_devcluster.guessing import look_at
+from media_devcluster.client import Refused
+from media_devcluster.processes import StartFailed
 from media_devcluster.running import run
-from media_devcluster.sizes import bytes_text, seconds_text
-from media_devcluster.stack import Plan, Stack
-from media_devcluster.state import Part
-from support.photos import photographs
+from media_devcluster.state import ClusterKind
+from perf import confirming, corpus, environment, ours, pixels, race, report, services, summary, theirs
+from perf.sides import Side
 
-PHOTOS = Path(__file__).parents[2] / "build" / "bench-photos"
-AT_ONCE = 8
-LOOK_SECONDS = 0.025
-SAMPLE_SECONDS = 0.25
-VISITOR_SECONDS = 2.0
-SINGLES = 5
-SETTLED = "SELECT id::text, transcode_status FROM media.assets WHERE state = 'settled'"
+RESULTS = corpus.BUILD / "results"
+STAGES = ("race", "pixels", "frontier", "scaling", "growth")
+DEFAULT_STAGES = ("race", "pixels")
+PLOT_SECONDS = 300.0
+WARMING, SINGLES, FRONTIER_PHOTOS = 8, 10, 16
+SMALL_MEGAPIXELS = (0.3, 0.5)
 err = Console(stderr=True, highlight=False)
-
-
-@dataclass
-class Seen:
-    """When each asset was first seen settled, and what memory was used at most."""
-
-    settled: dict[str, float] = field(default_factory=dict)
-    failed: set[str] = field(default_factory=set)
-    rss: dict[str, int] = field(default_factory=dict)
-
-    async def all_of(self, assets: Sequence[str], seconds: float) -> None:
-        """Wait until all of them are settled."""
-        async with asyncio.timeout(seconds):
-            while not all(asset in self.settled for asset in assets):
-                await asyncio.sleep(LOOK_SECONDS)
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of them does not exceed."""
-    ordered = sorted(values)
-    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
-
-
-@asynccontextmanager
-async def observed(stack: Stack) -> AsyncIterator[Seen]:
-    """Look at the ledger and at the processes' memory until the end of the block."""
-    seen = Seen()
-    connection = await asyncpg.connect(stack.state.database_url)
-
-    async def ledger() -> None:
-        while True:
-            for row in await connection.fetch(SETTLED):
-                seen.settled.setdefault(row["id"], time.monotonic())
-                if row["transcode_status"] != "COMPLETED":
-                    seen.failed.add(row["id"])
-            await asyncio.sleep(LOOK_SECONDS)
-
-    async def memory() -> None:
-        while True:
-            cluster = stack.children[Part.CLUSTER]
-            now = {
-                "operator": stack.children[Part.OPERATOR].rss_bytes(),
-                "api": stack.children[Part.API].rss_bytes(),
-                "workers": cluster.rss_bytes() - cluster.rss_bytes(alone=True),
-            }
-            seen.rss = {name: max(size, seen.rss.get(name, 0)) for name, size in now.items()}
-            await asyncio.sleep(SAMPLE_SECONDS)
-
-    tasks = [asyncio.create_task(ledger()), asyncio.create_task(memory())]
-    try:
-        yield seen
-    finally:
-        for task in tasks:
-            task.cancel()
-        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(outcome, Exception):
-                err.print(f"the observation broke off: {outcome!r}")
-        await connection.close()
+began = time.monotonic()
 
 
 @dataclass(frozen=True)
-class Confirmed:
-    """An upload that was confirmed: when, and how long the answer took."""
+class Course:
+    """What one run measures, and how much of it."""
 
-    asset: str
-    at: float
-    took: float
-
-
-async def put(client: Client, path: Path) -> str:
-    """Upload without confirming."""
-    media = look_at(path)
-    upload = await client.announce(media)
-    await client.put(media, upload)
-    return str(upload.asset_id)
-
-
-async def confirm(client: Client, asset: str) -> Confirmed:
-    """Confirm, by the clock."""
-    began = time.monotonic()
-    await client.confirm(asset)
-    return Confirmed(asset, began, time.monotonic() - began)
+    cluster: ClusterKind
+    photos: Sequence[Path]
+    small: Path
+    rounds: int
+    singles: int
+    colds: int
+    rate: float
+    rate_seconds: float
+    scaling: tuple[int, ...]
+    growth: tuple[tuple[int, Sequence[Path]], ...]
 
 
-async def singles(client: Client, seen: Seen, photo: Path, count: int) -> list[float]:
-    """One image at a time, each alone in the stack."""
-    took = []
-    for _ in range(count):
-        done = await confirm(client, await put(client, photo))
-        await seen.all_of([done.asset], 120)
-        took.append(seen.settled[done.asset] - done.at)
-    return took
+def tell(line: str) -> None:
+    """Progress, for whoever waits."""
+    err.print(f"[dim]{time.monotonic() - began:5.0f} s[/dim]  {line}", markup=True)
 
 
-async def visit(client: Client, small: Path, visits: list[Confirmed]) -> None:
-    """A second owner's uploads, until cancelled."""
-    while True:
-        visits.append(await confirm(client, await put(client, small)))
-        await asyncio.sleep(VISITOR_SECONDS)
+def teller(head: str) -> race.Tell:
+    """Progress of one part."""
+    return lambda line: tell(f"{head}: {line}")
 
 
-async def measure(stack: Stack, photos: Sequence[Path]) -> dict[str, Any]:
-    """All numbers."""
-    small = min(photos, key=lambda path: path.stat().st_size)
-    typical = sorted(photos, key=lambda path: path.stat().st_size)[len(photos) // 2]
-    gate = asyncio.Semaphore(AT_ONCE)
+async def measure_race(course: Course, *, plain: bool) -> summary.Turns:
+    """All rounds. `plain` leaves out the comparison, for who wants only to see how ours scales or grows."""
+    found = summary.Turns()
+    # A short path: sockets are below it.
+    with tempfile.TemporaryDirectory(prefix="media-bench-") as name:
+        async with services.started(Path(name), ours.address(course.cluster)) as running:
+            for number in range(1, course.rounds + 1) if not plain else ():
+                head = f"round {number} of {course.rounds}"
+                await _peer(running, course, found, teller(f"{head}, peer"))
+                await _ours(running, course, found, teller(f"{head}, ours"))
+            for at_once in course.scaling:
+                told = teller(f"{at_once} decoded at once")
+                async with running.turn() as turn, ours.running(turn, course.cluster, told, at_once) as side:
+                    await race.burst(side, course.photos[:WARMING], told)
+                    found.scaling[at_once] = (await race.burst(side, course.photos, told)).per_second
+            for number in range(1, course.rounds + 1):
+                for count, photos in course.growth:
+                    told = teller(f"growth {number} of {course.rounds}, {count}")
+                    async with running.turn() as turn, ours.running(turn, course.cluster, told) as side:
+                        await race.burst(side, photos[:WARMING], told)
+                        found.growth.setdefault(count, []).append((await race.burst(side, photos, told)).seconds)
+    return found
 
-    async def one(work: Any) -> Any:
-        async with gate:
-            return await work
 
-    async with (
-        Client(stack.state.api_url, stack.token("owner")) as owner,
-        Client(stack.state.api_url, stack.token("visitor")) as visitor,
-        observed(stack) as seen,
-    ):
-        err.print("one image, no worker running …")
-        (cold,) = await singles(owner, seen, typical, 1)
-        err.print("one image at a time on the warm worker …")
-        warm = await singles(owner, seen, typical, SINGLES)
-        err.print(f"uploading {len(photos)} photographs …")
-        assets = await asyncio.gather(*(one(put(owner, photo)) for photo in photos))
-        err.print("confirming and processing them …")
-        visits: list[Confirmed] = []
-        began = time.monotonic()
-        visiting = asyncio.create_task(visit(visitor, small, visits))
-        confirmed = await asyncio.gather(*(one(confirm(owner, asset)) for asset in assets))
-        await seen.all_of(assets, 60 + 5.0 * len(assets))
-        visiting.cancel()
-        await asyncio.gather(visiting, return_exceptions=True)
-        ended = max(seen.settled[asset] for asset in assets)
-        await seen.all_of([each.asset for each in visits], 60)
-    whole = [seen.settled[each.asset] - each.at for each in confirmed]
-    meanwhile = sum(seen.settled[each.asset] <= ended for each in visits)
-    visited = [seen.settled[each.asset] - each.at for each in visits]
-    return {
-        "s3": "moto",
-        "cluster": "embedded",
-        "cores": os.cpu_count(),
-        "pool": dict(stack.plan.pool),
-        "photos": len(photos),
-        "photos_bytes": sum(path.stat().st_size for path in photos),
-        "failed": len(seen.failed.intersection(assets)),
-        "images_per_second": (len(photos) + meanwhile) / (ended - began),
-        "completed_seconds": _both(whole),
-        "confirm_seconds": _both([each.took for each in confirmed]),
-        "visitor_confirm_seconds": _both([each.took for each in visits]),
-        "visitor_completed_seconds": _both(visited),
-        "visits": len(visits),
-        "single_warm_seconds": statistics.median(warm),
-        "single_cold_seconds": cold,
-        "peak_rss_bytes": seen.rss,
+async def _peer(running: services.Services, course: Course, found: summary.Turns, told: race.Tell) -> None:
+    python = await asyncio.to_thread(environment.python, told)
+    async with running.turn() as turn, theirs.running(turn, python) as side:
+        await _both(side, "peer", course, found, told)
+
+
+async def _ours(running: services.Services, course: Course, found: summary.Turns, told: race.Tell) -> None:
+    async with running.turn() as turn, ours.running(turn, course.cluster, told) as side:
+        if course.colds:
+            told(f"{course.colds} images, each without a worker running")
+            await side.idle_seconds(ours.SHORT_IDLE_SECONDS)
+            for index in range(course.colds):
+                await side.no_job()
+                found.colds.append(await race.single(side, course.photos[index % len(course.photos)]))
+            await side.no_job()
+            await side.idle_seconds(ours.IDLE_SECONDS)
+        await _both(side, "ours", course, found, told)
+        if course.rate:
+            rate = {"per_second": course.rate, "seconds": course.rate_seconds}
+            found.confirming.append(await confirming.measure(side, course.photos, course.small, told, **rate))
+
+
+async def _both(side: Side, name: str, course: Course, found: summary.Turns, told: race.Tell) -> None:
+    """The same for each side: the warm-up is not counted."""
+    await race.burst(side, course.photos[:WARMING], told)
+    chosen = [course.photos[index % len(course.photos)] for index in range(course.singles)]
+    found.singles[name].append(await race.singles(side, chosen, told))
+    found.bursts[name].append(await race.burst(side, course.photos, told))
+    told(f"{found.bursts[name][-1].per_second:.2f} images/s")
+
+
+async def bench(course: Course, stages: Sequence[str], *, whole: bool, results: Path) -> int:
+    """Everything that was asked for; 1 where a threshold is missed."""
+    found: dict[str, Any] = {
+        "machine": environment.machine(),
+        "cluster": course.cluster.value,
+        "rounds": course.rounds,
+        "photos": {"count": len(course.photos), "bytes": sum(path.stat().st_size for path in course.photos)},
     }
+    if {"race", "scaling", "growth"} & set(stages):
+        plain = "race" not in stages
+        found["race"] = summary.of(await measure_race(course, plain=plain), plain=plain)
+    if "pixels" in stages:
+        found["pixels"] = await asyncio.to_thread(pixels.measure, course.photos, course.rounds, tell)
+    if "frontier" in stages:
+        some = course.photos[:FRONTIER_PHOTOS]
+        found["frontier"] = await asyncio.to_thread(pixels.frontier, some, tell, whole=whole)
+    found["verdicts"] = summary.verdicts(found)
+    await asyncio.to_thread(_kept, found, results)
+    return int(not all(verdict["ok"] for verdict in found["verdicts"]))
 
 
-def _both(values: Sequence[float]) -> dict[str, float]:
-    return {"p50": percentile(values, 0.5), "p95": percentile(values, 0.95)}
+def _kept(found: Mapping[str, Any], results: Path) -> None:
+    """Write and print them: JSON, Markdown, and the plots, which another virtual environment draws."""
+    results.mkdir(parents=True, exist_ok=True)
+    numbers = results / "results.json"
+    numbers.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    text = report.whole(found)
+    (results / "results.md").write_text(text, encoding="utf-8")
+    print(text)
+    draw = (str(environment.python(tell)), str(Path(__file__).with_name("plots.py")), str(numbers), str(results))
+    done = subprocess.run(draw, capture_output=True, text=True, timeout=PLOT_SECONDS, check=False)
+    if done.returncode != 0:
+        raise environment.NotInstalled(f"The plots cannot be drawn: {done.stderr.strip()[-600:]}")
+    tell(f"in {results}: results.json, results.md, {len(done.stdout.splitlines())} plots")
 
 
-def show(found: dict[str, Any]) -> None:
-    """For people."""
-
-    def two(key: str) -> str:
-        return f"{seconds_text(found[key]['p50']):>8} {seconds_text(found[key]['p95']):>8}"
-
-    rss = found["peak_rss_bytes"]
-    print(f"{found['photos']} photographs, {bytes_text(found['photos_bytes'])}, {found['failed']} failed")
-    print(f"{found['cores']} cores, embedded cluster, S3: moto, pool {json.dumps(found['pool'])}\n")
-    print(f"throughput                    {found['images_per_second']:.2f} images/s")
-    print(f"one image, worker warm        {seconds_text(found['single_warm_seconds']):>8}")
-    print(f"one image, no worker yet      {seconds_text(found['single_cold_seconds']):>8}\n")
-    print(f"{'':<41} {'p50':>8} {'p95':>8}")
-    print(f"the burst ({AT_ONCE} confirms at once)")
-    print(f"  confirm answered                        {two('confirm_seconds')}")
-    print(f"  confirm to COMPLETED                    {two('completed_seconds')}")
-    print(f"the visitor, while those are processed ({found['visits']} times)")
-    print(f"  confirm answered                        {two('visitor_confirm_seconds')}")
-    print(f"  confirm to COMPLETED                    {two('visitor_completed_seconds')}\n")
-    print("peak memory                   " + ", ".join(f"{name} {bytes_text(size)}" for name, size in rss.items()))
+def _numbers(_context: click.Context, _parameter: click.Parameter, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in text.split(",") if word)
+    except ValueError:
+        raise click.BadParameter("numbers with commas between them, such as 400,4000") from None
 
 
 @click.command()
-@click.option("--count", default=200, show_default=True, type=click.IntRange(min=1), help="Photographs.")
-@click.option("--replicas", default=1, show_default=True, help="Workers.")
-@click.option("--concurrency", default=2, show_default=True, help="Images each worker decodes at once.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def main(count: int, replicas: int, concurrency: int, as_json: bool) -> None:
-    """Send photographs through the whole embedded stack and print how fast it was.
+@click.option("--count", default=120, show_default=True, type=click.IntRange(min=WARMING), help="Photographs.")
+@click.option("--from", "folder", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="A folder of JPEG files to take instead of Debian's pictures.")  # fmt: skip
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1), help="Of each side in turn.")
+@click.option("--cluster", type=click.Choice(["local", "embedded"]), default=None,
+              help="Where this project runs. [default: a real node for root, else the embedded API]")  # fmt: skip
+@click.option("--stage", "stages", multiple=True, type=click.Choice(STAGES), help="What to measure, once for each. "
+              f"[default: {', '.join(DEFAULT_STAGES)}]")  # fmt: skip
+@click.option("--colds", default=5, show_default=True, help="Images without a worker running, in each round.")
+@click.option("--rate", default=50.0, show_default=True, help="Confirms a second while images are processed; 0: none.")
+@click.option("--rate-seconds", default=8.0, show_default=True, help="For so long.")
+@click.option("--scaling", default="1,2,3,4", show_default=True, callback=_numbers, help="Images decoded at once.")
+@click.option("--growth", "counts", default="400,4000", show_default=True, callback=_numbers,
+              help="Small photographs, whose times are compared.")  # fmt: skip
+@click.option("--whole", is_flag=True, help="The frontier with every combination.")
+@click.option("--cores", default="", callback=_numbers, help="Run everything on these cores only, such as 0,1.")
+@click.option(
+    "--quick", is_flag=True, help="A dozen photographs, one round: to see that it works, not how fast it is."
+)
+@click.option("--results", default=RESULTS, type=click.Path(path_type=Path), help="Folder for what comes of it.")
+def main(
+    count: int,
+    folder: Path | None,
+    rounds: int,
+    cluster: str | None,
+    stages: tuple[str, ...],
+    colds: int,
+    rate: float,
+    rate_seconds: float,
+    scaling: tuple[int, ...],
+    counts: tuple[int, ...],
+    whole: bool,
+    cores: tuple[int, ...],
+    quick: bool,
+    results: Path,
+) -> None:
+    """Measure this project beside the system it replaces (ARQ and Redis), turn by turn, and judge the numbers.
+
+    The machine should do nothing else meanwhile. Needs redis-server, libvips-tools, mate-backgrounds and
+    gnome-backgrounds of Debian, and for --cluster local what `media-dev up --cluster local` needs.
+    Ends with 1 where a threshold of tests/perf/budget.toml is missed.
 
     \b
-    tests/perf/bench.py --count 50 --json
+    tests/perf/bench.py                                   three rounds, 120 photographs, then the pixels alone
+    tests/perf/bench.py --quick --cluster embedded        does it work?
+    tests/perf/bench.py --stage frontier --whole          filter x method x gap x draft
+    tests/perf/bench.py --stage growth --growth 400,4000  does the cost grow straight?
     """
+    stages = stages or DEFAULT_STAGES
+    if cores:
+        os.sched_setaffinity(0, cores)
+    if quick:
+        count, rounds, colds, rate_seconds = min(count, 12), 1, min(colds, 1), min(rate_seconds, 2.0)
+    kind = ClusterKind(cluster or ("local" if os.geteuid() == 0 else "embedded"))
 
-    async def bench() -> int:
-        with tempfile.TemporaryDirectory(prefix="media-bench-") as name:
-            folder = Path(name)
-            err.print(f"making {count} photographs …")
-            photos = await asyncio.to_thread(photographs, count, folder=PHOTOS)
-            pool = {"replicas": replicas, "concurrency": concurrency, "idleSeconds": 60}
-            async with Stack(Plan(folder / "stack", pool=pool), lambda line: err.print(f"  ✓ {line}")) as stack:
-                found = await measure(stack, list(photos))
-        if as_json:
-            print(json.dumps(found))
-        else:
-            show(found)
-        return int(found["failed"] > 0)
+    async def work() -> int:
+        try:
+            photos = await _photographs(corpus.Corpus(count), folder)
+            small = corpus.Corpus(WARMING, 2, SMALL_MEGAPIXELS)
+            tiny = await _photographs(small, folder)
+            grown = tuple((each, [tiny[index % len(tiny)] for index in range(each)]) for each in counts)
+            course = Course(
+                kind,
+                photos,
+                min(tiny, key=lambda path: path.stat().st_size),
+                rounds,
+                min(SINGLES, count // 2),
+                colds,
+                rate,
+                rate_seconds,
+                scaling if "scaling" in stages else (),
+                grown if "growth" in stages else (),
+            )
+            return await bench(course, stages, whole=whole, results=results)
+        except (StartFailed, Refused, race.NotDone, corpus.NoPhotographs, environment.NotInstalled) as failed:
+            err.print(f"[bold]{failed}[/bold]")
+            for line in getattr(failed, "log", ()):
+                err.print(f"  {line}", markup=False)
+            return 2
 
-    raise SystemExit(run(bench(), lambda line: err.print(line)))
+    raise SystemExit(run(work(), tell))
+
+
+async def _photographs(wanted: corpus.Corpus, folder: Path | None) -> list[Path]:
+    def made(done: int, whole: int) -> None:
+        if done % 10 == 0 or done == whole:
+            tell(f"made {done} of {whole} photographs")
+
+    return await asyncio.to_thread(corpus.photographs, wanted, folder, made)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""How much the recipe saves: processor time and memory for a photograph, beside the obvious way of doing it.
+"""Pixel work alone: images a second, likeness and bytes of each way to make the renditions.
 
-    python tests/perf/pixels.py [--megapixels 12] [--rounds 5]
+    python tests/perf/pixels.py --count 24 --rounds 3 --frontier
 
-The obvious way decodes the original once for every rendition and resizes from all its pixels. Both ways run in turn,
-each run in a process of its own, so that the machine's mood touches both; the table has medians.
+The likeness is SSIM of the luma against a lossless LANCZOS resize of the full decode, mean over the renditions.
 """
 
 from __future__ import annotations
@@ -12,99 +11,183 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from PIL import Image
 
-from media_worker.decoder.pipeline import render
-from media_worker.decoder.protocol import Limits, RenditionSize, Request
+from perf import corpus, environment, report
+from perf.figures import Spread
+from perf.recipes import Made, makers, ours, theirs
+from perf.ssim import luma, similarity
 
-SAMPLES = Path(__file__).parents[2] / "samples"
-RENDITIONS = (RenditionSize("thumbnail", 150), RenditionSize("medium", 600), RenditionSize("large", 1200))
-
-
-def obvious(data: bytes) -> int:
-    """Three times: decode everything, resize from everything, encode. The bytes that come out."""
-    total = 0
-    for rendition in RENDITIONS:
-        image = Image.open(BytesIO(data)).convert("RGB")
-        scale = rendition.size / max(image.size)
-        size = (round(image.width * scale), round(image.height * scale))
-        file = BytesIO()
-        image.resize(size, Image.Resampling.LANCZOS).save(file, "WEBP", quality=80, method=4)
-        total += file.tell()
-    return total
+VIPS = Path(__file__).parent / "vips.py"
+VIPS_SECONDS = 1800.0
+FRONTIER_ROUNDS = 3
+Tell = Callable[[str], None]
 
 
-def recipe(data: bytes) -> int:
-    """As the decoder does it, with everything it does beside: limits, placeholder, colours."""
-    decoded = render(BytesIO(data), Request(RENDITIONS, "image/jpeg", Limits(), len(data)))
-    return sum(len(variant.data) for variant in decoded.variants)
+@dataclass(frozen=True)
+class Quality:
+    """Of one way: the mean likeness, and all bytes it made."""
+
+    ssim: float
+    bytes: int
 
 
-def apart(work: Callable[[], object]) -> Any:
-    """What the work returns, done in a process of its own: none inherits the memory of another."""
-    read, write = os.pipe()
-    if os.fork() == 0:
-        os.write(write, json.dumps(work()).encode())
-        os._exit(0)
-    os.wait()
-    os.close(write)
-    with os.fdopen(read) as pipe:
-        return json.load(pipe)
+def rates(photos: Sequence[Path], rounds: int, tell: Tell) -> dict[str, list[float]]:
+    """Images a second of each way in each round, one way after the other so that all see the same minutes.
+
+    Ours in processes and the peer in threads, as each does it for real; as many as there are cores.
+    """
+    cores = len(os.sched_getaffinity(0))
+    python = environment.python(tell)
+    environment.program("vipsthumbnail", "libvips-tools")
+    found: dict[str, list[float]] = {"peer": [], "ours": [], "pyvips": [], "vipsthumbnail": []}
+    for turn in range(1, rounds + 1):
+        for way, measured in found.items():
+            tell(f"pixels, round {turn} of {rounds}: {way}")
+            if way == "ours":
+                with ProcessPoolExecutor(cores) as pool:
+                    seconds = _timed(pool, ours, photos, cores)
+            elif way == "peer":
+                with ThreadPoolExecutor(cores) as pool:
+                    seconds = _timed(pool, theirs, photos, cores)
+            else:
+                seconds = _vips(python, way, photos, cores)
+            measured.append(len(photos) / seconds)
+    return found
 
 
-def measured(way: Callable[[bytes], int], path: Path) -> tuple[float, float, int]:
-    """Milliseconds of processor time, megabytes of memory at the peak beyond the start, and bytes that came out."""
-    data = path.read_bytes()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    before, began = peak(), time.process_time()
-    out = way(data)
-    return (time.process_time() - began) * 1000, peak() - before, out
+def _timed(pool: Executor, make: Callable[[bytes], Made], photos: Sequence[Path], cores: int) -> float:
+    list(pool.map(partial(_bytes_made, make), photos[:cores]))  # imports and memory are there when the clock starts
+    began = time.monotonic()
+    sum(pool.map(partial(_bytes_made, make), photos))
+    return time.monotonic() - began
 
 
-def peak() -> float:
-    """Most memory this process has had, in megabytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+def _bytes_made(make: Callable[[bytes], Made], path: Path) -> int:
+    return sum(map(len, make(path.read_bytes())))
 
 
-def photograph(name: str, megapixels: float, progressive: bool, path: Path) -> None:
-    """A sample at that size."""
-    with Image.open(SAMPLES / name) as image:
-        factor = (megapixels * 1e6 / (image.width * image.height)) ** 0.5
-        resized = image.resize((round(image.width * factor), round(image.height * factor)), Image.Resampling.LANCZOS)
-    resized.save(path, "JPEG", quality=88, progressive=progressive)
+def _vips(python: Path, way: str, photos: Sequence[Path], cores: int) -> float:
+    with tempfile.TemporaryDirectory(prefix="media-bench-") as name:
+        listed, out = Path(name, "photos"), Path(name, "out")
+        out.mkdir()
+        listed.write_text("\n".join(map(str, photos)), encoding="utf-8")
+        command = [str(python), str(VIPS), way, str(cores), str(listed), str(out)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=VIPS_SECONDS, check=True)
+    return float(json.loads(done.stdout)["seconds"])
+
+
+def qualities(photos: Sequence[Path], ways: Sequence[str], *, whole: bool = False) -> dict[str, Quality]:
+    """Of each of these ways, over all photographs."""
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        judged = list(pool.map(partial(_judged, ways=tuple(ways), whole=whole), photos))
+    return {
+        way: Quality(statistics.fmean(each[way].ssim for each in judged), sum(each[way].bytes for each in judged))
+        for way in ways
+    }
+
+
+def _judged(path: Path, ways: Sequence[str], whole: bool) -> dict[str, Quality]:
+    data, known, wanted = path.read_bytes(), makers(whole=whole), References(path)
+    found = {}
+    for way in ways:
+        made = known[way](data)
+        pictures = [Image.open(BytesIO(body)) for body in made]
+        scores = [similarity(luma(picture), wanted.of(picture.size)) for picture in pictures]
+        found[way] = Quality(statistics.fmean(scores), sum(map(len, made)))
+    return found
+
+
+class References:
+    """A photograph's luma at any size, as it would be without any loss but that of the size.
+
+    At the size of the rendition it is held against: ways round the shorter side differently, by a pixel.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._whole = Image.open(path).convert("RGB")
+        self._planes: dict[tuple[int, int], Any] = {}
+
+    def of(self, size: tuple[int, int]) -> Any:
+        """Resized by LANCZOS from all pixels."""
+        if size not in self._planes:
+            self._planes[size] = luma(self._whole.resize(size, Image.Resampling.LANCZOS))
+        return self._planes[size]
+
+
+def frontier(photos: Sequence[Path], tell: Tell, *, whole: bool = False) -> list[dict[str, Any]]:
+    """One row for each way: images a second in threads, likeness and bytes; the peer's is the measure of bytes."""
+    cores = len(os.sched_getaffinity(0))
+    known = makers(whole=whole)
+    tell(f"the likeness of {len(known)} ways on {len(photos)} photographs")
+    judged = qualities(photos, list(known), whole=whole)
+    seconds: dict[str, list[float]] = {way: [] for way in known}
+    for turn in range(1, FRONTIER_ROUNDS + 1):
+        for index, (way, make) in enumerate(known.items(), 1):
+            tell(f"frontier, round {turn} of {FRONTIER_ROUNDS}, {index} of {len(known)}: {way}")
+            with ThreadPoolExecutor(cores) as pool:
+                seconds[way].append(_timed(pool, make, photos, cores))
+    return [
+        {
+            "way": way,
+            "per_second": len(photos) / statistics.median(seconds[way]),
+            "ssim": quality.ssim,
+            "bytes": quality.bytes / judged["peer"].bytes,
+        }
+        for way, quality in judged.items()
+    ]
+
+
+def measure(photos: Sequence[Path], rounds: int, tell: Tell) -> dict[str, Any]:
+    """Rates of all, and likeness and bytes of ours beside the peer's."""
+    found = rates(photos, rounds, tell)
+    tell(f"pixels: the likeness of {len(photos)} photographs")
+    judged = qualities(photos, ("ours", "peer"))
+    return {
+        "photos": len(photos),
+        "per_second": {way: Spread.of(values).to_json() for way, values in found.items()},
+        "rounds": found,
+        "quality": {way: asdict(quality) for way, quality in judged.items()},
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--megapixels", type=float, default=12)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--count", type=int, default=24, help="photographs (%(default)s)")
+    parser.add_argument("--from", dest="folder", type=Path, help="a folder of JPEG files to take instead")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of the rates (%(default)s)")
+    parser.add_argument("--frontier", action="store_true", help="only the table of filter, method, gap and draft")
+    parser.add_argument("--whole", action="store_true", help="with every combination, not only those worth a look")
+    parser.add_argument("--json", action="store_true", help="JSON instead of Markdown")
     options = parser.parse_args()
-    print(f"{'photograph':28} {'way':8} {'CPU ms':>7} {'per s':>6} {'peak MB':>8} {'KB out':>7}   CPU ratio")
-    for name in ("dandelion.jpg", "mountains.jpg", "sunset.jpg"):
-        for progressive in (False, True):
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "photograph.jpg"
-                apart(partial(photograph, name, options.megapixels, progressive, path))
-                ways = [partial(measured, way, path) for way in (obvious, recipe)]
-                runs = [[apart(way) for way in ways] for _ in range(options.rounds + 1)][1:]
-            ratio = statistics.median(slow[0] / fast[0] for slow, fast in runs)
-            title = f"{name}{' progressive' if progressive else ''}"
-            for index, way in enumerate(("obvious", "recipe")):
-                spent, grown = (statistics.median(run[index][column] for run in runs) for column in (0, 1))
-                out = runs[0][index][2] / 1000
-                tail = f"   {ratio:.1f} x" if way == "recipe" else ""
-                print(f"{title:28} {way:8} {spent:7.0f} {1000 / spent:6.1f} {grown:8.0f} {out:7.0f}{tail}")
-                sys.stdout.flush()
+
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    try:
+        photos = corpus.photographs(corpus.Corpus(options.count), options.folder)
+        if options.frontier:
+            rows = frontier(photos, tell, whole=options.whole)
+            print(json.dumps(rows) if options.json else report.frontier(rows))
+        else:
+            found = measure(photos, options.rounds, tell)
+            print(json.dumps(found) if options.json else report.pixels(found))
+    except (corpus.NoPhotographs, environment.NotInstalled) as missing:
+        raise SystemExit(str(missing)) from None
 
 
 if __name__ == "__main__":

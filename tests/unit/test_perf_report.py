@@ -1,0 +1,70 @@
+"""What a run found, for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from perf import report
+
+
+def test_a_table_has_text_on_the_left_and_numbers_on_the_right() -> None:
+    shown = report.table(("way", "rate"), [["ours", "12.5"], ["the peer", "6"]])
+    assert shown.splitlines() == [
+        "| way      | rate |",
+        "| -------- | ---: |",
+        "| ours     | 12.5 |",
+        "| the peer |    6 |",
+    ]
+
+
+def test_a_spread_is_shown_as_a_median_and_its_range() -> None:
+    assert report.ranged({"median": 2.0, "low": 1.5, "high": 2.25}) == "2.00 (1.50–2.25)"
+    assert report.ranged({"median": 2 << 20, "low": 1 << 20, "high": 3 << 20}, 0, 1 / report.MIB) == "2 (1–3)"
+
+
+def way(per_second: float, ssim: float, size: float) -> dict[str, Any]:
+    return {"way": f"{per_second}", "per_second": per_second, "ssim": ssim, "bytes": size}
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        pytest.param(way(11, 0.97, 1.0), True, id="another is faster and as good"),
+        pytest.param(way(11, 0.96, 1.0), False, id="another is faster and worse"),
+        pytest.param(way(9, 0.98, 0.9), False, id="another is slower, better and smaller"),
+        pytest.param(way(10, 0.97, 0.9), True, id="another is smaller and the same otherwise"),
+        pytest.param(way(10, 0.97, 1.0), False, id="another is the same"),
+    ],
+)
+def test_a_way_that_another_beats_in_everything_is_off_the_frontier(other: dict[str, Any], expected: bool) -> None:
+    mine = way(10, 0.97, 1.0)
+    assert report.dominated(mine, [mine, other]) is expected
+
+
+def test_the_frontier_is_shown_with_the_fastest_first() -> None:
+    rows = report.frontier([way(8, 0.97, 1.0), way(12, 0.96, 1.0), way(7, 0.95, 1.1)]).splitlines()[2:]
+    assert [row.split("|")[1].strip() for row in rows] == ["12", "8", "7"]
+    assert [row.split("|")[5].strip() for row in rows] == ["*", "*", ""]
+
+
+def test_the_race_shows_both_sides_and_how_many_times_the_peers_ours_is() -> None:
+    def side(scale: float) -> dict[str, Any]:
+        keys = ("per_second", "single_p50", "burst_p50", "burst_p95", "rss_bytes", "pss_bytes")
+        return {key: {"median": scale, "low": scale, "high": scale} for key in keys}
+
+    shown = report.race({"sides": {"peer": side(5.0), "ours": side(10.0)}, "ratios": side(2.0)})
+    row = next(line for line in shown.splitlines() if "throughput" in line)
+    assert [cell.strip() for cell in row.strip("|").split("|")][1:] == [
+        "5.00 (5.00–5.00)",
+        "10.00 (10.00–10.00)",
+        "2.00 (2.00–2.00) x",
+    ]
+
+
+def test_pixel_work_has_bytes_as_a_multiple_of_the_peers() -> None:
+    rate = {"median": 1.0, "low": 1.0, "high": 1.0}
+    quality = {"ours": {"ssim": 0.97, "bytes": 1020}, "peer": {"ssim": 0.975, "bytes": 1000}}
+    shown = report.pixels({"per_second": {"ours": rate, "peer": rate, "pyvips": rate}, "quality": quality})
+    assert "1.020" in next(line for line in shown.splitlines() if line.startswith("| ours"))
