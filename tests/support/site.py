@@ -111,9 +111,8 @@ class Site:
             return None
 
     async def status(self, asset_id: str) -> Object:
-        """Its status; empty while it has none."""
-        asset = await self.asset(asset_id)
-        assert asset is not None, f"there is no asset {asset_id}"
+        """Its status; empty while it has none, or its object is still being made."""
+        asset = await self.asset(asset_id) or {}
         return dict(asset.get("status") or {})
 
     async def phase(self, asset_id: str, *phases: str, seconds: float = 60.0) -> Object:
