@@ -16,7 +16,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def waiting(name: str, owner: str = "o", **more: object) -> Waiting:
-    return Waiting(**{"name": name, "owner": owner, "priority": 0, "created": NOW, **more})  # type: ignore[arg-type]
+    return Waiting(**{"name": name, "owner": owner, "priority": 0, "created": NOW, **more})
 
 
 def anyone(random: Random) -> Waiting:
