@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import weakref
 from io import BytesIO
 
 import pytest
 from PIL import Image, ImageChops
 
 from media_core.conditions import Reason
+from media_worker.decoder import pipeline
 from media_worker.decoder.formats import CONTENT_TYPES, Format
+from media_worker.decoder.geometry import Plan, Size
 from media_worker.decoder.pipeline import RECIPE_VERSION, render
-from media_worker.decoder.protocol import Decoded, DecodeRefused, Limits, RenditionSize, Request
+from media_worker.decoder.protocol import Decoded, DecodeRefused, EncodedVariant, Limits, RenditionSize, Request
+from media_worker.decoder.steps.encode import encode
+from media_worker.decoder.steps.fidelity import fidelity
+from media_worker.decoder.steps.load import load
+from media_worker.decoder.steps.picture import Picture
+from media_worker.decoder.steps.shrink import resized
 from support.images import (
     BLUE,
     GREEN,
@@ -315,3 +323,54 @@ def test_a_format_that_is_not_decoded_here_is_refused_whatever_it_was_declared_a
 @pytest.mark.parametrize("data", [b"<svg onload='alert(1)'/>", b"MZ" + b"\0" * 100, b"\xff" * 1000])
 def test_what_is_no_image_is_refused(data: bytes) -> None:
     assert refused(data).reason is Reason.UNSUPPORTED_FORMAT
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "CMYK"])
+@pytest.mark.parametrize("size", [Size(1200, 900), Size(7, 5), Size(1, 1)])
+def test_resizing_is_the_lanczos_of_the_imaging_library_in_every_mode(mode: str, size: Size) -> None:
+    """Of more pixels than the imaging library keeps in one piece of memory."""
+    original = gradient(2500, 2000).convert("RGBA")
+    original.putalpha(Image.radial_gradient("L").resize(original.size))
+    original = original.convert("RGB").convert(mode) if mode == "CMYK" else original.convert(mode)
+    expected = original.resize(size.pair, Image.Resampling.LANCZOS)
+    assert resized(original, size).mode == mode
+    difference = ImageChops.difference(
+        Image.merge("RGBA", _bands(resized(original, size))), Image.merge("RGBA", _bands(expected))
+    )
+    assert max(high for _low, high in difference.getextrema()) <= 3
+
+
+def _bands(image: Image.Image) -> list[Image.Image]:
+    """Four, whatever the mode; colours as they are seen on black, since those of what is not seen do not matter."""
+    if image.mode in ("LA", "RGBA"):
+        alpha = image.getchannel("A")
+        colours = Image.composite(image.convert("RGB"), Image.new("RGB", image.size), alpha)
+        return [*colours.split(), alpha]
+    bands = list(image.split())
+    return [*bands, *(Image.new("L", image.size) for _ in range(4 - len(bands)))]
+
+
+def test_a_rendition_is_the_smaller_in_effort_and_quality_the_more_pixels_it_has() -> None:
+    thumbnail, medium, large = (fidelity(Size(side, side // 2)) for side in (150, 600, 1200))
+    assert thumbnail.quality > medium.quality > large.quality
+    assert thumbnail.method > medium.method > large.method
+    assert fidelity(Size(1, 50_000)) == large
+
+
+def test_the_decoded_original_is_gone_when_the_renditions_are_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[weakref.ref[Image.Image]] = []
+    alive: list[bool] = []
+
+    def load_watched(image: Image.Image, wanted: Plan) -> Picture:
+        picture = load(image, wanted)
+        decoded.append(weakref.ref(picture.pixels))
+        return picture
+
+    def encode_watched(picture: Picture) -> tuple[tuple[EncodedVariant, ...], Image.Image]:
+        alive.append(decoded[0]() is not None)
+        return encode(picture)
+
+    monkeypatch.setattr(pipeline, "load", load_watched)
+    monkeypatch.setattr(pipeline, "encode", encode_watched)
+    rendered(encoded(gradient(2500, 2000), Format.PNG), "image/png")
+    assert alive == [False]

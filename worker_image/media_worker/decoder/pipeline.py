@@ -14,7 +14,7 @@ from media_core.conditions import Reason
 from media_worker.decoder.geometry import Size, plan
 from media_worker.decoder.protocol import Decoded, DecodeRefused, Request
 from media_worker.decoder.steps.encode import encode
-from media_worker.decoder.steps.header import BROKEN, Opened, open_header
+from media_worker.decoder.steps.header import BROKEN, open_header
 from media_worker.decoder.steps.impression import dominant_color, placeholder, small
 from media_worker.decoder.steps.load import load
 from media_worker.decoder.steps.picture import Picture
@@ -32,7 +32,7 @@ _OUT_OF_MEMORY = ("out of memory", "memory allocation", "cannot allocate")
 
 def render(file: BinaryIO, request: Request) -> Decoded:
     """Everything that is made of one image. Raises DecodeRefused, and MemoryError when memory runs out."""
-    opened, picture = _decode(file, request)
+    frames, picture = _decode(file, request)
     for step in STEPS:
         picture = step(picture)
     variants, smallest = encode(picture)
@@ -40,7 +40,7 @@ def render(file: BinaryIO, request: Request) -> Decoded:
     return Decoded(
         width=picture.plan.original.width,
         height=picture.plan.original.height,
-        frames=opened.frames,
+        frames=frames,
         placeholder=placeholder(impression),
         dominant_color=dominant_color(impression),
         recipe_version=RECIPE_VERSION,
@@ -48,11 +48,14 @@ def render(file: BinaryIO, request: Request) -> Decoded:
     )
 
 
-def _decode(file: BinaryIO, request: Request) -> tuple[Opened, Picture]:
-    """The part that reads the file: whatever goes wrong in it is the file's fault."""
+def _decode(file: BinaryIO, request: Request) -> tuple[int, Picture]:
+    """The part that reads the file: whatever goes wrong in it is the file's fault.
+
+    The number of frames, and the only reference to the pixels: the first step that needs fewer of them frees these.
+    """
     try:
         opened = open_header(file, request.content_type, request.limits)
-        return opened, load(opened.image, plan(Size(*opened.image.size), request.renditions))
+        return opened.frames, load(opened.image, plan(Size(*opened.image.size), request.renditions))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DecodeRefused(Reason.TOO_MANY_PIXELS, f"The image is larger inside than it says: {error}") from None
     except PermissionError:

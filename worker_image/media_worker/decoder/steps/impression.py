@@ -13,6 +13,8 @@ from media_worker.decoder.steps.shrink import resized
 PLACEHOLDER_SIDE = 100
 """ThumbHash takes no larger picture."""
 _COLOURS = 6
+_COLOURS_SIDE = 32
+"""More pixels than this give the same few colours."""
 _VISIBLE = 128
 
 
@@ -28,7 +30,8 @@ def placeholder(rgba: Image.Image) -> str:
 
 def dominant_color(rgba: Image.Image) -> str:
     """The most frequent of a few colours, as #rrggbb. Transparent pixels do not count, unless there are no others."""
-    few = _visible(rgba).quantize(_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    fewer = resized(rgba, fit(Size(*rgba.size), _COLOURS_SIDE))
+    few = _visible(fewer).quantize(_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     counts = few.histogram()
     index = counts.index(max(counts))
     red, green, blue = (few.getpalette() or [])[3 * index : 3 * index + 3]

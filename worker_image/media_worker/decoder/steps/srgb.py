@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from io import BytesIO
 
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFile
 
 from media_worker.decoder.steps.picture import Picture
 
@@ -20,10 +20,15 @@ def in_srgb(picture: Picture) -> Picture:
     colours = pixels.convert(pixels.mode[:-1]) if alpha else pixels
     rgb = _converted(colours, picture.profile) if picture.profile else None
     if rgb is None:
-        rgb = colours.convert("RGB")
+        rgb = colours if colours.mode == "RGB" and not _of_a_file(colours) else colours.convert("RGB")
     if alpha is not None and alpha.getextrema() != _OPAQUE:
         rgb.putalpha(alpha)
     return replace(picture, pixels=rgb, profile=None)
+
+
+def _of_a_file(pixels: Image.Image) -> bool:
+    """As it was opened: the library asks the file system about one when it saves it, which is refused here."""
+    return isinstance(pixels, ImageFile.ImageFile)
 
 
 def _converted(colours: Image.Image, profile: bytes) -> Image.Image | None:
