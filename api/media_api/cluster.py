@@ -101,6 +101,8 @@ class Cluster:
         """By the file that was named, else as a pod of the cluster; looked for until it is there."""
         if self._client is None:
             settings = Configuration()
+            # Else every request looks for a proxy and a ~/.netrc in threads, which takes longer than the rest of it.
+            settings.client_session_kwargs = {"trust_env": False}
             if self._kubeconfig is not None:
                 await config.load_kube_config(config_file=str(self._kubeconfig), client_configuration=settings)
             else:

@@ -181,6 +181,7 @@ class Ledger:
             command_timeout=COMMAND_SECONDS,
             timeout=CONNECT_SECONDS,
             init=_speak_json,
+            reset=_as_it_is,
             server_settings={"application_name": "media-api"},
         )
         return cls(pool)
@@ -324,6 +325,10 @@ def _passes(error: asyncpg.PostgresError) -> bool:
 
 async def _speak_json(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+
+
+async def _as_it_is(_connection: asyncpg.Connection) -> None:
+    """No statement here leaves anything in its session, so giving a connection back costs no way to the server."""
 
 
 def _row(found: asyncpg.Record) -> Row:

@@ -76,13 +76,14 @@ class Storage:
         with answer["Body"] as body:
             if (size := answer["ContentLength"]) != source.size_bytes:
                 raise changed(f"it has {size} bytes, and had {source.size_bytes} then")
-            content = bytearray()
-            while chunk := body.read(CHUNK):
-                content += chunk
+            content = bytearray(size)
+            rest = memoryview(content)
+            while read := body.readinto(rest[:CHUNK]):  # type: ignore[arg-type] # the stubs ask for a file
+                rest = rest[read:]
                 if given_up.is_set() or time.monotonic() > deadline:
                     raise StorageUnavailable(f"Reading the original took longer than {self._fetch_seconds:.0f} s.")
-        if len(content) != source.size_bytes:
-            raise Transient(f"The connection broke off after {len(content)} of {source.size_bytes} bytes.")
+        if rest:
+            raise Transient(f"The connection broke off after {size - len(rest)} of {size} bytes.")
         return content
 
 

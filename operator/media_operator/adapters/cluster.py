@@ -81,6 +81,8 @@ class NotAllowed(Unavailable):
 async def client_of(environment: Mapping[str, str]) -> ApiClient:
     """A client by the file that KUBECONFIG names, else as a pod of the cluster. Raises Unavailable."""
     settings = Configuration()
+    # Else every request looks for a proxy and a ~/.netrc in threads, which takes longer than the rest of it.
+    settings.client_session_kwargs = {"trust_env": False}
     try:
         if path := environment.get("KUBECONFIG"):
             await config.load_kube_config(config_file=path, client_configuration=settings, persist_config=False)
