@@ -28,11 +28,11 @@ from media_devcluster.client import Refused
 from media_devcluster.processes import StartFailed
 from media_devcluster.running import run
 from media_devcluster.state import ClusterKind
-from perf import confirming, corpus, environment, ours, pixels, race, report, services, summary, theirs
+from perf import confirming, corpus, environment, ours, pixels, race, report, services, streaming, summary, theirs
 from perf.sides import Side
 
 RESULTS = corpus.BUILD / "results"
-STAGES = ("race", "pixels", "frontier", "scaling", "growth")
+STAGES = ("race", "pixels", "frontier", "scaling", "growth", "stream")
 DEFAULT_STAGES = ("race", "pixels")
 PLOT_SECONDS = 300.0
 WARMING, SINGLES, FRONTIER_PHOTOS = 8, 10, 16
@@ -91,6 +91,17 @@ async def measure_race(course: Course, *, plain: bool) -> summary.Turns:
     return found
 
 
+async def measure_stream(course: Course) -> streaming.Streaming:
+    """A large file to many clients, on services of its own."""
+    with tempfile.TemporaryDirectory(prefix="media-bench-") as name:
+        async with (
+            services.started(Path(name), ours.address(course.cluster)) as running,
+            running.turn() as turn,
+            ours.running(turn, course.cluster, teller("stream")) as side,
+        ):
+            return await streaming.measure(side, turn, course.rounds, teller("stream"))
+
+
 async def _peer(running: services.Services, course: Course, found: summary.Turns, told: race.Tell) -> None:
     python = await asyncio.to_thread(environment.python, told)
     async with running.turn() as turn, theirs.running(turn, python) as side:
@@ -133,6 +144,8 @@ async def bench(course: Course, stages: Sequence[str], *, whole: bool, results: 
     if {"race", "scaling", "growth"} & set(stages):
         plain = "race" not in stages
         found["race"] = summary.of(await measure_race(course, plain=plain), plain=plain)
+    if "stream" in stages:
+        found["stream"] = (await measure_stream(course)).to_json()
     if "pixels" in stages:
         found["pixels"] = await asyncio.to_thread(pixels.measure, course.photos, course.rounds, tell)
     if "frontier" in stages:
@@ -204,8 +217,8 @@ def main(
 ) -> None:
     """Measure this project beside the system it replaces (ARQ and Redis), turn by turn, and judge the numbers.
 
-    The machine should do nothing else meanwhile. Needs redis-server, libvips-tools, mate-backgrounds and
-    gnome-backgrounds of Debian, and for --cluster local what `media-dev up --cluster local` needs.
+    The machine should do nothing else meanwhile. Needs redis-server, libvips-tools, mate-backgrounds,
+    gnome-backgrounds and nginx-light of Debian, and for --cluster local what `media-dev up --cluster local` needs.
     Ends with 1 where a threshold of tests/perf/budget.toml is missed.
 
     \b
@@ -213,6 +226,7 @@ def main(
     tests/perf/bench.py --quick --cluster embedded        does it work?
     tests/perf/bench.py --stage frontier --whole          filter x method x gap x draft
     tests/perf/bench.py --stage growth --growth 400,4000  does the cost grow straight?
+    tests/perf/bench.py --stage stream                    a large file to 50 clients, beside nginx
     """
     stages = stages or DEFAULT_STAGES
     if cores:

@@ -26,11 +26,6 @@ class Spread:
         """Of at least one measurement."""
         return cls(statistics.median(values), min(values), max(values), len(values))
 
-    @property
-    def width(self) -> float:
-        """Highest minus lowest, as a share of the median."""
-        return (self.high - self.low) / self.median if self.median else 0.0
-
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
         return asdict(self)

@@ -102,6 +102,15 @@ def _row(
     return [title, *(ranged(sides[side][key], digits, scale) for side in SIDES), f"{ranged(ratios[key])} x"]
 
 
+def stream(found: Mapping[str, Any]) -> str:
+    """A large file to many clients."""
+    own, nginx = (ranged(found[way], 0, 1e-6) for way in ("ours", "nginx"))
+    return (
+        f"{found['size_bytes'] / 1e6:.0f} MB to {found['clients']} clients at once: {own} MB/s, nginx {nginx} MB/s, "
+        f"{ranged(found['ratio'])} x; the API's RSS grew by {found['grown_bytes'] / MIB:.0f} MiB"
+    )
+
+
 def whole(found: Mapping[str, Any]) -> str:
     """One document of all that was measured."""
     on = found["machine"]
@@ -113,6 +122,8 @@ def whole(found: Mapping[str, Any]) -> str:
     ]
     if "race" in found:
         parts.append(race(found["race"]))
+    if "stream" in found:
+        parts.append(stream(found["stream"]))
     if "pixels" in found:
         parts.append(pixels(found["pixels"]))
     if "frontier" in found:

@@ -7,7 +7,6 @@ them at the machine's end of the wire to the node.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,13 +15,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
-from botocore.exceptions import BotoCoreError, ClientError
 
 from media_devcluster import postgres
 from media_devcluster.local.binaries import TABLE, build, cache_folder
-from media_devcluster.objectstore import REGION, S3
+from media_devcluster.objectstore import S3
 from media_devcluster.processes import Child, Command, free_port
 from perf.environment import program
+from support import versitygw
 
 PODS = "10.0.0.0/8"
 POST_SECONDS = 30.0
@@ -111,41 +110,9 @@ def _listening(begin: Callable[[Command], Child], address: str) -> Callable[[Com
 
 
 async def _versitygw(folder: Path, address: str, begin: Callable[[Command], Child]) -> S3:
-    """The S3 server that the chart embeds, as the chart starts it."""
     module = next(module for module in TABLE if module.name == "versitygw")
     server = (await asyncio.to_thread(build, cache_folder(), lambda line: None, [module]))["versitygw"]
-    buckets = folder / "buckets"
-    (buckets / "probe").mkdir(parents=True)
-    (folder / "metadata").mkdir()
-    port = free_port()
-    store = S3(f"http://127.0.0.1:{port}", "probe", "bench", secrets.token_hex(16), REGION)
-    options = ("--quiet", "--keep-alive", "--health", "/health")
-    child = begin(
-        Command(
-            name="versitygw",
-            argv=(str(server), *options, "posix", "--sidecar", str(folder / "metadata"), str(buckets)),
-            log=folder / "versitygw.log",
-            folder=folder,
-            env={
-                "VGW_PORT": f"{address}:{port}",
-                "VGW_REGION": REGION,
-                "VGW_CORS_ALLOW_ORIGIN": "*",
-                "ROOT_ACCESS_KEY": store.access_key,
-                "ROOT_SECRET_KEY": store.secret_key,
-            },
-            patience_seconds=POST_SECONDS,
-        )
-    )
-    await child.ready(lambda: asyncio.to_thread(_answers, store))
-    return store
-
-
-def _answers(store: S3) -> bool:
-    try:
-        store.client().head_bucket(Bucket=store.bucket)
-    except (BotoCoreError, ClientError):
-        return False
-    return True
+    return await versitygw.started(server, folder, "probe", begin, address)
 
 
 async def _redis(folder: Path, begin: Callable[[Command], Child]) -> str:
@@ -160,13 +127,15 @@ async def _redis(folder: Path, begin: Callable[[Command], Child]) -> str:
         patience_seconds=POST_SECONDS,
     )
 
-    async def open_() -> bool:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            return False
-        writer.close()
-        return True
-
-    await begin(command).ready(open_)
+    await begin(command).ready(lambda: listens(port))
     return f"redis://127.0.0.1:{port}"
+
+
+async def listens(port: int) -> bool:
+    """Whether something takes connections there."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True

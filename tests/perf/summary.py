@@ -116,6 +116,11 @@ def verdicts(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     if "confirming" in raced:
         values |= {f"confirm_{key}_ms": raced["confirming"][key] * 1000 for key in ("p50", "p99")}
         values["confirm_refused"] = max(each["refused"] for each in raced["confirming"]["rounds"])
+    if streamed := found.get("stream"):
+        values |= {
+            "stream_ratio": streamed["ratio"]["median"],
+            "stream_grown_mib": streamed["grown_bytes"] / report.MIB,
+        }
     asked = {name: bound for name, bound in allowed["race"].items() if name in values}
     judged = budget.judged(values, asked)
     if "sides" in raced:

@@ -5,19 +5,15 @@ pytest tests/realstore --versitygw PATH
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from botocore.exceptions import BotoCoreError, ClientError
 
 from media_devcluster.objectstore import S3
-from media_devcluster.processes import Child, Command, free_port
-
-BUCKET, REGION = "media-tests", "ap-south-1"
-ACCESS, SECRET = "media-tests", "a secret of the tests"
+from media_devcluster.processes import Child, Command
+from support import versitygw
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,41 +26,15 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[S3]:
     program: Path | None = request.config.getoption("--versitygw")
     if program is None:
         pytest.fail("a real S3 server is needed: --versitygw PATH")
+    children: list[Child] = []
+
+    def begin(command: Command) -> Child:
+        children.append(Child.start(command))
+        return children[-1]
+
     with TemporaryDirectory(prefix="realstore-") as name:
-        folder = Path(name)
-        (folder / "buckets" / BUCKET).mkdir(parents=True)
-        (folder / "metadata").mkdir()
-        port = free_port()
-        store = S3(f"http://127.0.0.1:{port}", BUCKET, ACCESS, SECRET, REGION)
-        child = Child.start(
-            Command(
-                name="versitygw",
-                argv=(
-                    str(program),
-                    *("--quiet", "--keep-alive", "--health", "/health"),
-                    *("posix", "--sidecar", str(folder / "metadata"), str(folder / "buckets")),
-                ),
-                log=folder / "log",
-                folder=folder,
-                env={
-                    "VGW_PORT": f"127.0.0.1:{port}",
-                    "VGW_REGION": REGION,
-                    "VGW_CORS_ALLOW_ORIGIN": "*",
-                    "ROOT_ACCESS_KEY": ACCESS,
-                    "ROOT_SECRET_KEY": SECRET,
-                },
-            )
-        )
         try:
-            await child.ready(lambda: asyncio.to_thread(_answers, store))
-            yield store
+            yield await versitygw.started(program, Path(name), "media-tests", begin)
         finally:
-            await child.stop()
-
-
-def _answers(store: S3) -> bool:
-    try:
-        store.client().head_bucket(Bucket=store.bucket)
-    except (BotoCoreError, ClientError):
-        return False
-    return True
+            for child in children:
+                await child.stop()

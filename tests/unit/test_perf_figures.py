@@ -30,7 +30,6 @@ def test_a_tail_names_the_median_and_the_slow_ones() -> None:
 def test_a_spread_keeps_the_median_and_the_extremes() -> None:
     spread = Spread.of([4.0, 1.0, 2.0])
     assert spread == Spread(2.0, 1.0, 4.0, 3)
-    assert spread.width == 1.5
 
 
 def test_a_ratio_is_of_the_medians_and_its_range_is_of_the_rounds() -> None:

@@ -68,3 +68,12 @@ def test_pixel_work_has_bytes_as_a_multiple_of_the_peers() -> None:
     quality = {"ours": {"ssim": 0.97, "bytes": 1020}, "peer": {"ssim": 0.975, "bytes": 1000}}
     shown = report.pixels({"per_second": {"ours": rate, "peer": rate, "pyvips": rate}, "quality": quality})
     assert "1.020" in next(line for line in shown.splitlines() if line.startswith("| ours"))
+
+
+def test_streaming_is_told_in_a_sentence() -> None:
+    rates = {"median": 6e8, "low": 5e8, "high": 7e8}
+    ratio = {"median": 0.6, "low": 0.5, "high": 0.7}
+    found = {"clients": 50, "size_bytes": 200_000_000, "ours": rates, "nginx": rates, "ratio": ratio}
+    shown = report.stream({**found, "grown_bytes": 70 << 20})
+    assert shown.startswith("200 MB to 50 clients at once: 600 (500–700) MB/s, nginx 600 (500–700) MB/s, 0.60")
+    assert shown.endswith("grew by 70 MiB")

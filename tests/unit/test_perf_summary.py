@@ -9,6 +9,7 @@ import pytest
 from perf.confirming import Confirming
 from perf.memory import Memory, Sample
 from perf.race import Burst
+from perf.streaming import Streaming
 from perf.summary import Turns, of, verdicts
 
 MIB = 1 << 20
@@ -75,3 +76,15 @@ def test_our_rate_is_judged_as_a_share_of_our_pixel_work(turns: Turns) -> None:
     assert found["race.pixel_share"]["value"] == pytest.approx(10 / 0.9 / 20)
     assert not found["race.pixel_share"]["ok"]
     assert found["race.ssim_lost"]["ok"]
+
+
+def streamed(rate: float, grown_bytes: int) -> dict[str, Any]:
+    return Streaming(50, 200_000_000, [rate] * 3, [1e9, 1.1e9, 0.9e9], [grown_bytes, grown_bytes, 0]).to_json()
+
+
+def test_streaming_is_judged_beside_nginx_and_by_what_the_api_grew() -> None:
+    good = {verdict["name"]: verdict for verdict in verdicts({"stream": streamed(0.6e9, 70 * MIB)})}
+    assert good["race.stream_ratio"]["value"] == pytest.approx(0.6)
+    assert good["race.stream_grown_mib"]["value"] == 70
+    assert missed({"stream": streamed(0.6e9, 70 * MIB)}) == set()
+    assert missed({"stream": streamed(0.4e9, 101 * MIB)}) == {"race.stream_ratio", "race.stream_grown_mib"}
