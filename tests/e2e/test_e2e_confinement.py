@@ -28,7 +28,10 @@ LOOKING_AROUND = Path(looking_around.__file__).read_text(encoding="utf-8")
 TOKEN = looking_around.TOKEN
 ADDRESSES = re.compile(r"KUBERNETES_(SERVICE|PORT)(_[A-Z0-9_]+)?")
 """Where the API server is: the kubelet tells every container."""
-BASICS = {"LANG", "PATH", "HOME", "HOSTNAME", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "LC_CTYPE"}
+BASICS = {
+    *("LANG", "PATH", "HOME", "HOSTNAME", "LC_CTYPE", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"),
+    *("MALLOC_ARENA_MAX", "MALLOC_TRIM_THRESHOLD_"),
+}
 """Of the image and the runtime; the interpreter itself adds a locale."""
 UNPRIVILEGED = {"CapInh": 0, "CapPrm": 0, "CapEff": 0, "CapBnd": 0, "CapAmb": 0, "NoNewPrivs": 1, "Seccomp": 2}
 USER = "10001"
