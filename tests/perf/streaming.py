@@ -25,13 +25,13 @@ from perf.figures import Spread, compared
 from perf.memory import measured, sampled
 from perf.ours import Ours
 from perf.race import NotDone, Tell
+from perf.report import MIB
 from perf.services import Turn, listens
 
 SIZE_BYTES = 200_000_000
 CLIENTS = 50
 URL_SECONDS = 3600
 TURN_SECONDS = 600
-MIB = 1 << 20
 NGINX = """\
 user root;
 worker_processes auto;
