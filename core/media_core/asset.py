@@ -199,6 +199,10 @@ class AssetMeta(Shape):
     labels: dict[str, str] = Field(default_factory=dict)
 
 
+UNWRITTEN: tuple[dict[str, str], ...] = ({}, {"phase": Phase.PENDING.value})
+"""A status that nobody wrote: none, or the CRD's default."""
+
+
 class MediaAsset(Shape):
     """One object as the API server holds it. `status` is None where none was ever written (or a restore lost it)."""
 
@@ -208,8 +212,9 @@ class MediaAsset(Shape):
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self:
-        """From the API server's JSON; an empty status counts as none. Raises pydantic.ValidationError."""
-        return cls.model_validate({**body, "status": body.get("status") or None})
+        """From the API server's JSON; the CRD's default status counts as none. Raises pydantic.ValidationError."""
+        status = body.get("status") or {}
+        return cls.model_validate({**body, "status": None if status in UNWRITTEN else status})
 
     @property
     def name(self) -> str:

@@ -29,6 +29,7 @@ from media_core.names import PURGE_FINALIZER, RETRY_ANNOTATION
 from media_core.observed import Observed
 from media_core.plan import (
     AddFinalizer,
+    Admit,
     DeleteObject,
     DropRetryAnnotation,
     Expire,
@@ -105,8 +106,8 @@ def without_status(seen: Observed) -> Plan | None:
     row = seen.row
     if row and row.state == "settled" and row.etag == seen.asset.spec.source.etag and row.status:
         return WriteStatus(row.status.model_copy(update={"observed_generation": seen.asset.metadata.generation}))
-    fresh = AssetStatus(observed_generation=seen.asset.metadata.generation)
-    return _accepted(fresh, seen)
+    accepted = _accepted(AssetStatus(observed_generation=seen.asset.metadata.generation), seen)
+    return Admit(accepted.status) if seen.asset.spec.asset_type is AssetType.IMAGE else accepted
 
 
 def _foreign(asset: MediaAsset, bucket: str) -> str | None:

@@ -18,6 +18,16 @@ class WriteStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Admit:
+    """It waits for a worker from now on, which its object need not say: to be bound is the first thing written.
+
+    Whoever starts anew admits it again, so nothing is lost with the process that knew of it.
+    """
+
+    status: AssetStatus
+
+
+@dataclass(frozen=True, slots=True)
 class Purge:
     """Delete the media (unless `keep_media`), write the tombstone, drop the finalizer.
 
@@ -60,4 +70,4 @@ class Nothing:
     """Nothing to do until something changes."""
 
 
-Plan = WriteStatus | Purge | AddFinalizer | DeleteObject | Expire | DropRetryAnnotation | LookAgain | Nothing
+Plan = WriteStatus | Admit | Purge | AddFinalizer | DeleteObject | Expire | DropRetryAnnotation | LookAgain | Nothing

@@ -59,19 +59,30 @@ class Cache(Generic[V]):
         """The newest sight of the object, or None."""
         return self._objects.get(name)
 
+    def knows(self, name: str, uid: str, version: int) -> bool:
+        """Whether a sight of that version is no news: it need not even be read."""
+        known = self._objects.get(name)
+        return uid in self._dead or (known is not None and known.uid == uid and known.version >= version)
+
     def see(self, seen: V) -> bool:
         """Take in one sight. False where it is no news: older than what is known, or of something gone."""
+        if self.knows(seen.name, seen.uid, seen.version):
+            return False
         known = self._objects.get(seen.name)
-        if seen.uid in self._dead:
-            return False
-        if known is not None and known.uid == seen.uid and known.version >= seen.version:
-            return False
         if known is not None and known.uid != seen.uid:
             if known.version > seen.version:
                 return False
             self._bury(known.uid)
         self._objects[seen.name] = seen
         self._tell(seen.name, known, seen)
+        return True
+
+    def amend(self, known: V, amended: V) -> bool:
+        """Put another value in the place of the one that is known. False where it is not known any more."""
+        if self._objects.get(known.name) is not known:
+            return False
+        self._objects[known.name] = amended
+        self._tell(known.name, known, amended)
         return True
 
     def lose(self, name: str, uid: str) -> bool:

@@ -22,6 +22,7 @@ from media_core.names import PURGE_FINALIZER, RETRY_ANNOTATION
 from media_core.observed import JobSight, Observed
 from media_core.plan import (
     AddFinalizer,
+    Admit,
     DeleteObject,
     DropRetryAnnotation,
     Expire,
@@ -145,6 +146,8 @@ class Reconciler:
                 self._queue.add_after(asset.name, (at - self._clock()).total_seconds() + 0.01)
             case WriteStatus(status, event):
                 await self._write_status(asset, status, event)
+            case Admit(status):
+                self._world.admit(asset, status)
             case Purge(keep_media):
                 await self._purge(asset, keep_media=keep_media)
             case AddFinalizer():

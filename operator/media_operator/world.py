@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 from pydantic import ValidationError
 
-from media_core.asset import MediaAsset
+from media_core.asset import AssetStatus, MediaAsset
 from media_core.jobs import WorkerJob
 from media_core.pool import MediaWorkerPool, pool_of
 from media_operator import metrics
@@ -45,19 +45,26 @@ class World:
         """Called once for an asset that was seen under way and is settled now, whoever wrote that."""
 
     def take(self, kind: Kind, event: str | None, body: Mapping[str, Any]) -> None:
-        """One sight from a watch. An object that cannot be read is left alone, loudly."""
-        metadata = body.get("metadata") or {}
+        """One sight from a watch. An object that cannot be read is left alone, loudly.
+
+        Half of all sights are echoes of our own writes, and to read one costs more than all else that is done with it.
+        """
+        metadata, cache = body.get("metadata") or {}, self._cache(kind)
         try:
             if event == "DELETED":
-                self._cache(kind).lose(metadata["name"], metadata["uid"])
-            else:
-                self._cache(kind).see(self.read(kind, body))
+                cache.lose(metadata["name"], metadata["uid"])
+            elif not cache.knows(metadata["name"], metadata["uid"], int(metadata["resourceVersion"])):
+                cache.see(self.read(kind, body))
         except (ValidationError, KeyError, ValueError) as error:
             log.error("object_unreadable", kind=kind.plural, name=metadata.get("name"), error=str(error))
 
     def wrote(self, kind: Kind, body: Mapping[str, Any]) -> None:
         """The answer to one of our own writes: as good as an event, and sooner."""
         self.take(kind, None, body)
+
+    def admit(self, asset: MediaAsset, status: AssetStatus) -> None:
+        """Take it that its status is that, which is written with the next that is; unless there is news of it."""
+        self.assets.amend(asset, asset.model_copy(update={"status": status}))
 
     def read(self, kind: Kind, body: Mapping[str, Any]) -> Any:
         """The value of a body of that kind."""
@@ -115,7 +122,8 @@ class World:
     def _asset_changed(self, name: str, before: MediaAsset | None, after: MediaAsset | None) -> None:
         self.index.changed(name, before, after)
         metrics.LIVE.set(len(self.assets))
-        self.mirror(after, name)
+        if after is None or before is None or after.version != before.version:
+            self.mirror(after, name)
         if before is not None and not _is_settled(before) and after is not None and _is_settled(after):
             self.settled(after)
         self.look(name)

@@ -74,13 +74,13 @@ async def test_kopf_sees_objects_that_were_there_and_those_that_come(
 ) -> None:
     await wire.create(assets, media_asset("before"))
     async with informer(api_client, namespace, chunk_size=1) as seen:
-        await eventually(lambda: (None, "before", None) in seen)
+        await eventually(lambda: (None, "before", "Pending") in seen)
         await wire.create(assets, media_asset("after"))
-        await eventually(lambda: ("ADDED", "after", None) in seen)
-        await wire.merge(f"{assets}/after/status", {"status": {"phase": "Pending"}})
-        await eventually(lambda: ("MODIFIED", "after", "Pending") in seen)
+        await eventually(lambda: ("ADDED", "after", "Pending") in seen)
+        await wire.merge(f"{assets}/after/status", {"status": {"phase": "Scheduled"}})
+        await eventually(lambda: ("MODIFIED", "after", "Scheduled") in seen)
         await wire.delete(f"{assets}/after")
-        await eventually(lambda: ("DELETED", "after", "Pending") in seen)
+        await eventually(lambda: ("DELETED", "after", "Scheduled") in seen)
 
 
 async def test_kopf_goes_on_when_the_server_ends_its_watches(
@@ -88,7 +88,7 @@ async def test_kopf_goes_on_when_the_server_ends_its_watches(
 ) -> None:
     await wire.create(assets, media_asset("before"))
     async with informer(api_client, namespace, server_timeout=1) as seen:
-        await eventually(lambda: (None, "before", None) in seen)
+        await eventually(lambda: (None, "before", "Pending") in seen)
         for number in range(12):
             await wire.create(assets, media_asset(f"a{number}"))
             await asyncio.sleep(0.2)

@@ -122,13 +122,13 @@ async def test_a_watch_in_table_form_names_its_columns_once(wire: Wire, assets: 
     version = await listed_version(wire, assets)
     async with wire.watch(assets, resourceVersion=version, accept=accept) as stream:
         await wire.create(assets, media_asset("a"))
-        await wire.merge(f"{assets}/a/status", {"status": {"phase": "Pending"}})
+        await wire.merge(f"{assets}/a/status", {"status": {"phase": "Scheduled"}})
         first, second = await stream.next(), await stream.next()
     assert first is not None
     assert second is not None
     assert first["object"]["columnDefinitions"]
     assert not second["object"].get("columnDefinitions")
-    assert second["object"]["rows"][0]["cells"][2] == "Pending"
+    assert second["object"]["rows"][0]["cells"][2] == "Scheduled"
 
 
 async def test_many_writes_arrive_complete_and_in_order(wire: Wire, assets: str) -> None:

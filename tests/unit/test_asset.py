@@ -124,6 +124,7 @@ def test_times_are_written_as_metav1_time(moment: datetime, text: str) -> None:
         pytest.param({"status": {}}, id="an empty status is none"),
         pytest.param({"status": None}, id="a null status is none"),
         pytest.param({}, id="no status is none"),
+        pytest.param({"status": {"phase": "Pending"}}, id="the schema's default is none"),
         pytest.param({"status": {}, "later": 1}, id="a field of a later version is ignored"),
     ],
 )

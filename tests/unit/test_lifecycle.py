@@ -20,6 +20,7 @@ from media_core.lifecycle import decide
 from media_core.observed import JobSight, RowSight
 from media_core.plan import (
     AddFinalizer,
+    Admit,
     DeleteObject,
     DropRetryAnnotation,
     Expire,
@@ -61,6 +62,12 @@ def written(plan: Plan) -> AssetStatus:
     return plan.status
 
 
+def admitted(plan: Plan) -> AssetStatus:
+    """The status that the plan takes as given."""
+    assert isinstance(plan, Admit)
+    return plan.status
+
+
 def after(asset: MediaAsset, **fields: Any) -> AssetStatus:
     return written(decide(observed(asset, **fields)))
 
@@ -96,7 +103,8 @@ def assert_waits_again(
     ],
 )
 def test_a_new_object_gets_its_first_status(kind: AssetType, phase: Phase, truth: Truth, reason: Reason) -> None:
-    status = after(an_asset(asset_type=kind))
+    plan = decide(observed(an_asset(asset_type=kind)))
+    status = admitted(plan) if kind is AssetType.IMAGE else written(plan)
     assert (status.phase, status.reason, status.observed_generation) == (phase, reason, 1)
     assert (status.completion_time is not None) == phase.settled
     assert status.succeeded is not None
@@ -144,7 +152,7 @@ def test_an_object_restored_without_status_gets_it_from_the_ledger(settled: Asse
     ],
 )
 def test_an_object_without_status_is_run_unless_its_very_bytes_are_settled(row: RowSight | None) -> None:
-    status = after(an_asset(), row=row)
+    status = admitted(decide(observed(an_asset(), row=row)))
     assert (status.phase, status.reason, status.assigned_job) == (Phase.PENDING, Reason.QUEUED, None)
 
 
@@ -413,7 +421,7 @@ def test_there_is_nothing_to_retry_about(status: AssetStatus, spec: dict[str, An
 
 
 def test_a_retry_of_what_has_no_status_yet_waits_for_its_first() -> None:
-    assert after(an_asset(retry=True)).reason == Reason.QUEUED
+    assert admitted(decide(observed(an_asset(retry=True)))).reason == Reason.QUEUED
 
 
 # --- videos and their backend ----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
+import structlog
 
 from media_core.asset import AssetType, MediaAsset, VideoBackend, VideoStatus
 from media_core.conditions import Reason
@@ -122,6 +123,41 @@ def test_the_answer_to_our_own_write_is_as_good_as_an_event() -> None:
     watched.world.wrote(Kind.ASSET, an_asset_body(an_asset(status=a_status(), version=8)))
     watched.see(an_asset(version=7))
     assert watched.world.assets[an_id("a")].status == a_status(), "and an event that was on its way does not undo it"
+
+
+def test_an_admitted_asset_is_for_the_scheduler_and_nothing_for_the_ledger() -> None:
+    watched = Watched()
+    watched.see(an_asset("x", pool="large", version=7))
+    watched.forget()
+    watched.world.admit(watched.world.assets[an_id("x")], a_status())
+    assert watched.world.assets[an_id("x")].status == a_status()
+    assert an_id("x") in watched.world.index.waiting["large"]
+    assert (watched.minded, watched.mirrored) == (["large"], [])
+
+
+def test_an_admission_that_comes_after_news_of_the_asset_is_forgotten() -> None:
+    watched = Watched()
+    watched.see(an_asset("x", version=7))
+    before = watched.world.assets[an_id("x")]
+    watched.see(an_asset("x", processing(), version=8))
+    watched.world.admit(before, a_status())
+    assert watched.world.assets[an_id("x")].status == processing()
+
+
+def test_an_asset_admitted_and_then_changed_by_somebody_is_as_they_left_it() -> None:
+    watched = Watched()
+    watched.see(an_asset("x", version=7))
+    watched.world.admit(watched.world.assets[an_id("x")], a_status())
+    watched.see(an_asset("x", retry=True, version=8))
+    assert watched.world.assets[an_id("x")].status is None, "so that it is looked at, and admitted, again"
+
+
+def test_an_echo_of_what_is_known_is_not_read() -> None:
+    watched = Watched()
+    watched.see(an_asset(version=7))
+    with structlog.testing.capture_logs() as said:
+        watched.world.take(Kind.ASSET, "MODIFIED", {"metadata": an_asset_body(an_asset(version=7))["metadata"]})
+    assert said == []
 
 
 def test_the_end_of_a_job_makes_everything_bound_to_it_looked_at() -> None:
