@@ -186,7 +186,7 @@ async def test_a_completed_video_is_purged_whole(site: PollerSite) -> None:
 async def test_without_a_backend_a_video_waits_and_goes_on_once_there_is_one(site: PollerSite) -> None:
     await site.operator(MEDIA_VIDEO_BACKEND="none")
     asset = await site.film()
-    seen = await site.service.until(asset, lambda status: status.get("phase"))
+    seen = await site.service.until(asset, lambda status: status.get("conditions"))
     assert (seen["phase"], seen["conditions"][0]["reason"]) == ("Pending", "NoBackend")
     await site.service.here.stop()
     await site.operator()
