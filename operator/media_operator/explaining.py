@@ -12,6 +12,8 @@ from media_operator.world import World
 from media_operator.writing import StatusWriting
 
 EVERY = timedelta(seconds=5)
+PATIENCE = timedelta(seconds=30)
+"""That all workers are busy is no news before: in a burst nearly every image waits, and is bound within seconds."""
 AT_ONCE = 20
 """Waiting assets told in one go: a pool's trouble must not become ten thousand writes."""
 
@@ -33,10 +35,11 @@ class Explaining:
             return
         self._told[pool] = now
         reason, message = waits_because(seen, now)
+        patience = PATIENCE if reason is Reason.NO_FREE_WORKER and seen.spec.replicas > 0 else EVERY
         still = self._world.index.waiting.get(pool, set()) - binding
         waiting = [asset for name in still if _due(asset := self._world.assets[name], now)]
         waiting.sort(key=lambda asset: (asset.metadata.creation_timestamp or now, asset.name))
-        await self._tell((asset for asset in waiting if _since(asset, now) >= EVERY), reason, message, now)
+        await self._tell((asset for asset in waiting if _since(asset, now) >= patience), reason, message, now)
 
     async def without_pool(self, pool: str, now: datetime) -> None:
         """Those whose pool is not there; they are told at once."""

@@ -7,8 +7,10 @@ while it is under way.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, cast
 
+import pytest
 from prometheus_client import REGISTRY
 
 from media_core.asset import AssetStatus, MediaAsset
@@ -108,6 +110,23 @@ async def test_who_waited_when_the_tick_began_and_is_gone_by_now_does_not_stop_t
     await explaining.explain("default", seen, set(), in_(60))
 
     assert written.assets == [an_id("b")]
+
+
+@pytest.mark.parametrize(
+    ("pool", "waited", "told"),
+    [
+        pytest.param({}, 20, False, id="that all workers are busy is not told to who is bound within seconds"),
+        pytest.param({}, 40, True, id="it is told to who goes on waiting"),
+        pytest.param({"replicas": 0}, 6, True, id="that there are no workers is told soon"),
+        pytest.param({"paused": True}, 6, True, id="that the pool is paused is told soon"),
+    ],
+)
+async def test_who_waits_is_told_why(pool: dict[str, Any], waited: float, told: bool) -> None:
+    world, written = a_world(an_asset("a", a_status())), Written()
+    explaining = Explaining(world, StatusWriting(world, cast(Cluster, written)))
+    since = ago(60)  # of what `a_status` says
+    await explaining.explain("default", a_snapshot(**pool), set(), since + timedelta(seconds=waited))
+    assert bool(written.assets) is told
 
 
 async def test_what_its_worker_completes_while_others_of_the_job_are_released_stays_completed() -> None:
