@@ -77,13 +77,11 @@ class Cache(Generic[V]):
         self._tell(seen.name, known, seen)
         return True
 
-    def amend(self, known: V, amended: V) -> bool:
-        """Put another value in the place of the one that is known. False where it is not known any more."""
-        if self._objects.get(known.name) is not known:
-            return False
-        self._objects[known.name] = amended
-        self._tell(known.name, known, amended)
-        return True
+    def amend(self, known: V, amended: V) -> None:
+        """Put another value in the place of the one that is known, unless there is news of it by now."""
+        if self._objects.get(known.name) is known:
+            self._objects[known.name] = amended
+            self._tell(known.name, known, amended)
 
     def lose(self, name: str, uid: str) -> bool:
         """The object of that uid is gone. False where that was known."""

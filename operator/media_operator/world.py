@@ -122,7 +122,7 @@ class World:
     def _asset_changed(self, name: str, before: MediaAsset | None, after: MediaAsset | None) -> None:
         self.index.changed(name, before, after)
         metrics.LIVE.set(len(self.assets))
-        if after is None or before is None or after.version != before.version:
+        if after is None or before is None or after.version != before.version:  # else admitted, and written nowhere
             self.mirror(after, name)
         if before is not None and not _is_settled(before) and after is not None and _is_settled(after):
             self.settled(after)
