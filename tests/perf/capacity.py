@@ -14,6 +14,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,8 @@ def table(measured: Measured) -> str:
         f"Measured on {measured.cores} cores with everything on them: {measured.per_second:.2f} images/s, "
         f"{measured.per_core:.2f} a core; the system this replaces on the same cores: {measured.peer_per_second:.2f}.",
         f"{SEED_IMAGES:,} images in {SEED_SECONDS / 60:.1f} min are {asked:.1f} images/s: "
-        f"**{measured.cores_for(asked):.0f} cores** "
-        f"(the system this replaces: {asked / (measured.peer_per_second / measured.cores):.0f}).",
+        f"**{ceil(measured.cores_for(asked))} cores** "
+        f"(the system this replaces: {ceil(asked / (measured.peer_per_second / measured.cores))}).",
         f"Operator: {measured.operator_seconds * 1000:.1f} ms of processor time per image, so that one core of it is "
         f"used up at {measured.operator_ceiling:.0f} images/s. API: {measured.api_seconds * 1000:.1f} ms per image.",
         report.table(head, rows),
