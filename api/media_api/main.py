@@ -12,6 +12,7 @@ import signal
 import sys
 
 import structlog
+import uvloop
 from aiohttp import web
 
 from media_api.app import build_app, connect
@@ -36,7 +37,7 @@ def main() -> None:
     try:
         settings = load(ApiSettings)
         logs.configure(settings.log_level, component="api")
-        asyncio.run(serve(settings))
+        uvloop.run(serve(settings))
     except SettingsInvalid as error:
         print(error, file=sys.stderr)
         raise SystemExit(CONFIGURATION_EXIT_CODE) from None

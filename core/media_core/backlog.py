@@ -7,8 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from math import ceil, fsum
+from typing import NamedTuple
 
 from media_core.asset import AssetType
+
+
+class Volume(NamedTuple):
+    """So many assets of one type and their bytes together: the estimate is a straight line and needs no more."""
+
+    asset_type: AssetType
+    assets: int
+    size_bytes: int
+
 
 CONSTANT_SECONDS: Mapping[AssetType, float] = {
     AssetType.IMAGE: 0.1,
@@ -24,11 +34,12 @@ SECONDS_PER_MEGABYTE: Mapping[AssetType, float] = {
 }
 
 
-def estimate(asset_type: AssetType, size_bytes: int) -> float:
-    """Seconds one core needs for one asset."""
-    return CONSTANT_SECONDS[asset_type] + SECONDS_PER_MEGABYTE[asset_type] * size_bytes / 1_000_000
+def estimate(volume: Volume) -> float:
+    """Seconds one core needs for all of it."""
+    kind, assets, size_bytes = volume
+    return CONSTANT_SECONDS[kind] * assets + SECONDS_PER_MEGABYTE[kind] * size_bytes / 1_000_000
 
 
-def backlog_seconds(work: Iterable[tuple[AssetType, int]], concurrency: int) -> int:
+def backlog_seconds(work: Iterable[Volume], concurrency: int) -> int:
     """Whole seconds one worker of that concurrency needs for all of it, rounded up."""
-    return ceil(fsum(estimate(kind, size) for kind, size in work) / concurrency)
+    return ceil(fsum(map(estimate, work)) / concurrency)

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from media_core.asset import AssetType
-from media_core.backlog import backlog_seconds
+from media_core.backlog import Volume, backlog_seconds
 from media_core.conditions import Condition, ConditionType, Reason, Truth, with_condition
 from media_core.names import POOL_LABEL
 from media_core.pool import MediaWorkerPool, PoolStatus
@@ -18,11 +17,10 @@ from media_core.scheduling import STUCK_AFTER, Snapshot, is_stuck
 FRUITLESS_IS_STUCK = 3
 """So many workers in a row that ended without finishing anything are the pool's trouble, not the assets'."""
 
-Work = Sequence[tuple[AssetType, int]]
-"""Type and size in bytes of each asset."""
 
-
-def pool_status(pool: MediaWorkerPool, seen: Snapshot, work: Work, unborn: Work, now: datetime) -> PoolStatus:
+def pool_status(
+    pool: MediaWorkerPool, seen: Snapshot, work: Sequence[Volume], unborn: Sequence[Volume], now: datetime
+) -> PoolStatus:
     """`work` is due or running, `unborn` confirmed but no object yet. While storage fails the backlog stays (F10)."""
     seconds = backlog_seconds([*work, *unborn], pool.spec.concurrency)
     return pool.status.model_copy(
@@ -31,7 +29,7 @@ def pool_status(pool: MediaWorkerPool, seen: Snapshot, work: Work, unborn: Work,
             "replicas": max(pool.spec.replicas, len(seen.seats)),
             "jobs": len(seen.seats),
             "busy": sum(len(seat.bound) for seat in seen.seats),
-            "queued": seen.queued + len(unborn),
+            "queued": seen.queued + sum(volume.assets for volume in unborn),
             "backlog_seconds": pool.status.backlog_seconds if seen.degraded else seconds,
             "backlog_time": now.replace(microsecond=0),
             "selector": f"{POOL_LABEL}={pool.name}",

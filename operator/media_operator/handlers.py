@@ -13,6 +13,7 @@ from typing import Any
 
 import kopf
 import structlog
+import uvloop
 
 from media_core.names import ASSETS, GROUP, MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_MANAGER, POOLS, VERSION
 from media_operator.adapters.cluster import PAGE, Kind
@@ -88,15 +89,17 @@ class Watching:
     def _run(self) -> None:
         error: BaseException | None = None
         try:
-            kopf.run(
-                registry=self._registry,
-                settings=settings(),
-                namespaces=[self._namespace],
-                standalone=True,
-                # By default it is made of the account's name, and in a container the account may have none.
-                identity=OPERATOR_MANAGER,  # type: ignore[arg-type] # a NewType of str that kopf does not export
-                stop_flag=self._stop,
-            )
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                kopf.run(
+                    loop=runner.get_loop(),
+                    registry=self._registry,
+                    settings=settings(),
+                    namespaces=[self._namespace],
+                    standalone=True,
+                    # By default it is made of the account's name, and in a container the account may have none.
+                    identity=OPERATOR_MANAGER,  # type: ignore[arg-type] # a NewType of str that kopf does not export
+                    stop_flag=self._stop,
+                )
         except BaseException as failure:  # the thread's boundary: whatever it was, the main loop must hear of it
             error = failure
             log.exception("watching_failed")

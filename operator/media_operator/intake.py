@@ -11,7 +11,8 @@ from typing import Any
 
 import structlog
 
-from media_core.asset import AssetType, asset_manifest
+from media_core.asset import asset_manifest
+from media_core.backlog import Volume
 from media_core.leavings import folders, leavings
 from media_core.pool import pool_of
 from media_operator.adapters.cluster import AlreadyExists, Cluster, ClusterError, Invalid, Kind
@@ -31,7 +32,7 @@ CREATES_AT_ONCE = 16
 
 
 class Intake:
-    """Reads the ledger once a second. `unborn` is what it last saw waiting for an object: type and size."""
+    """Reads the ledger once a second. `unborn` is what it last saw waiting for an object."""
 
     def __init__(
         self,
@@ -43,7 +44,7 @@ class Intake:
     ) -> None:
         self._world, self._cluster, self._ledger = world, cluster, ledger
         self._store, self._max_live = store, max_live
-        self.unborn: list[tuple[AssetType, int]] = []
+        self.unborn: list[Volume] = []
 
     async def run(self) -> None:
         """Read until cancelled; an outage of anything is waited out."""

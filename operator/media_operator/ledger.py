@@ -17,6 +17,7 @@ from uuid import UUID
 import asyncpg
 
 from media_core.asset import TRANSCODE_STATUS, AssetSpec, AssetStatus, AssetType, MediaAsset, Source
+from media_core.backlog import Volume
 from media_core.conditions import Reason
 from media_core.observed import RowSight
 from media_core.pool import pool_for
@@ -74,15 +75,24 @@ WHERE a.state IN ('confirmed', 'settled')
 
 _COLUMNS = "id, owner, asset_type, bucket, s3_key, etag, version_id, size_bytes, content_type, status"
 
+_WITHOUT_OBJECT = "NOT EXISTS (SELECT FROM unnest($1::uuid[]) AS live WHERE live = id)"
+"""$1 are the live objects; with `ANY` PostgreSQL would compare each of thousands of rows with each of them."""
+
 _CREATABLE = f"""
 SELECT {_COLUMNS} FROM (
     SELECT {_COLUMNS}, confirmed_at, row_number() OVER (PARTITION BY owner ORDER BY confirmed_at, id) AS turn
     FROM media.assets
-    WHERE state = 'confirmed' AND etag IS NOT NULL AND NOT (id = ANY($1::uuid[]))
+    WHERE state = 'confirmed' AND etag IS NOT NULL AND {_WITHOUT_OBJECT}
       AND confirmed_at < now() - make_interval(secs => $3)
 ) AS waiting
 ORDER BY turn, confirmed_at, id LIMIT $2
 """  # noqa: S608 - only our own column names are put in
+
+_UNBORN = f"""
+SELECT asset_type, count(*), coalesce(sum(size_bytes), 0)::bigint FROM media.assets
+WHERE state = 'confirmed' AND {_WITHOUT_OBJECT}
+GROUP BY asset_type
+"""  # noqa: S608 - only our own condition is put in
 
 _DELETING = f"SELECT {_COLUMNS} FROM media.assets WHERE state = 'deleting' ORDER BY updated_at LIMIT $1"  # noqa: S608
 
@@ -169,15 +179,11 @@ class Ledger:
             rows = await connection.fetch(_CREATABLE, [UUID(name) for name in live], limit, settle_seconds)
         return [_row(found) for found in rows]
 
-    async def confirmed_without_object(self, live: Iterable[str]) -> list[tuple[AssetType, int]]:
-        """Type and size of confirmed uploads that wait for an object: part of the backlog."""
+    async def confirmed_without_object(self, live: Iterable[str]) -> list[Volume]:
+        """How much of each type is confirmed and waits for an object: part of the backlog."""
         async with self._connection() as connection:
-            rows = await connection.fetch(
-                "SELECT asset_type, size_bytes FROM media.assets "
-                "WHERE state = 'confirmed' AND NOT (id = ANY($1::uuid[])) LIMIT 100000",
-                [UUID(name) for name in live],
-            )
-        return [(AssetType(found["asset_type"]), found["size_bytes"] or 0) for found in rows]
+            rows = await connection.fetch(_UNBORN, [UUID(name) for name in live])
+        return [Volume(AssetType(kind), assets, size_bytes) for kind, assets, size_bytes in rows]
 
     async def deleting(self, limit: int = 200) -> list[LedgerRow]:
         """Rows whose deletion was asked for and is not finished."""

@@ -17,10 +17,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+import uvloop
 from aiohttp import web
 
 from media_core import logs
 from media_core.asset import AssetType, MediaAsset, VideoBackend
+from media_core.backlog import Volume
 from media_core.containers import WorkerImage
 from media_core.lease import Term
 from media_core.settings import load_or_exit
@@ -67,7 +69,7 @@ def main() -> None:
     parser.parse_args()
     settings = load_or_exit(OperatorSettings)
     logs.configure(settings.log_level, component="operator")
-    raise SystemExit(asyncio.run(operate(settings)))
+    raise SystemExit(uvloop.run(operate(settings)))
 
 
 async def operate(settings: OperatorSettings) -> int:
@@ -261,10 +263,10 @@ async def _first_end(work: Mapping[str, Coroutine[Any, Any, None]], stop: asynci
     return 1 if failed else 0
 
 
-def for_workers(unborn: Sequence[tuple[AssetType, int]], backend: VideoBackend | None) -> list[tuple[AssetType, int]]:
+def for_workers(unborn: Sequence[Volume], backend: VideoBackend | None) -> list[Volume]:
     """The uploads without an object that a worker will have to do with: videos only where ffmpeg transcodes them."""
     theirs = backend is VideoBackend.FFMPEG
-    return [(kind, size) for kind, size in unborn if theirs or kind is not AssetType.VIDEO]
+    return [volume for volume in unborn if theirs or volume.asset_type is not AssetType.VIDEO]
 
 
 def worker_image(settings: OperatorSettings) -> WorkerImage:

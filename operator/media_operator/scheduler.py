@@ -13,7 +13,8 @@ from typing import assert_never
 
 import structlog
 
-from media_core.asset import AssetType, MediaAsset
+from media_core.asset import MediaAsset
+from media_core.backlog import Volume
 from media_core.conditions import ConditionType, Reason, holds
 from media_core.containers import WorkerImage
 from media_core.jobs import WorkerJob, fruitless
@@ -50,9 +51,9 @@ class Scheduler:
         image: WorkerImage,
         *,
         clock: Callable[[], datetime],
-        unborn: Callable[[], list[tuple[AssetType, int]]] = list,
+        unborn: Callable[[], list[Volume]] = list,
     ) -> None:
-        """`unborn()` gives type and size of confirmed uploads that have no object yet."""
+        """`unborn()` gives the volume of confirmed uploads that have no object yet."""
         self._world, self._cluster, self._events, self._image = world, cluster, events, image
         self._clock, self._unborn = clock, unborn
         self._times = SeatTimes()
@@ -262,8 +263,8 @@ class Scheduler:
         due = {asset.name for asset in waiting if asset.status and (asset.status.not_before or now) <= now}
         names = due.union(*(seat.bound for seat in seen.seats))
         specs = [asset.spec for name in names if (asset := self._world.assets.get(name)) is not None]
-        work = [(spec.asset_type, spec.source.size_bytes) for spec in specs]
-        unborn = [(kind, size) for kind, size in self._unborn() if pool_for(kind) == pool.name]
+        work = [Volume(spec.asset_type, 1, spec.source.size_bytes) for spec in specs]
+        unborn = [volume for volume in self._unborn() if pool_for(volume.asset_type) == pool.name]
         return pool_status(pool, seen, work, unborn, now)
 
 

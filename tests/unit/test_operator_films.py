@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from media_core.asset import AssetStatus, AssetType, MediaAsset, Phase, VideoBackend, VideoStatus
+from media_core.backlog import Volume
 from media_core.conditions import Reason
 from media_core.statuses import bound
 from media_operator.adapters.cluster import Cluster, Kind
@@ -18,7 +19,6 @@ from media_operator.world import World
 from support.build import NOW, a_pool, a_pool_body, a_status, an_asset, an_asset_body, an_id, an_image
 
 JSON = dict[str, Any]
-Work = Sequence[tuple[AssetType, int]]
 FILM = a_status(video=VideoStatus(backend=VideoBackend.FFMPEG))
 MEGABYTE = 1_000_000
 
@@ -55,7 +55,9 @@ def _newer(body: JSON) -> JSON:
 class Ticking:
     """A scheduler, and the world it looks at."""
 
-    def __init__(self, *pools: str, unborn: Work = (), backend: VideoBackend | None = VideoBackend.FFMPEG) -> None:
+    def __init__(
+        self, *pools: str, unborn: Sequence[Volume] = (), backend: VideoBackend | None = VideoBackend.FFMPEG
+    ) -> None:
         self.world = World()
         for pool in pools:
             body = a_pool_body(a_pool(pool, concurrency=1, prefetch=0))
@@ -137,7 +139,7 @@ async def test_a_video_of_another_backend_is_no_workers(backend: VideoBackend | 
 async def test_uploads_without_an_object_count_for_the_pool_that_will_have_them(
     backend: VideoBackend | None, films: int, seconds: int
 ) -> None:
-    unborn = [(AssetType.IMAGE, MEGABYTE), (AssetType.VIDEO, 50 * MEGABYTE), (AssetType.IMAGE, MEGABYTE)]
+    unborn = [Volume(AssetType.IMAGE, 2, 2 * MEGABYTE), Volume(AssetType.VIDEO, 1, 50 * MEGABYTE)]
     here = Ticking("default", "video", unborn=unborn, backend=backend)
     for pool in ("default", "video"):
         await here.scheduler.tick(pool)

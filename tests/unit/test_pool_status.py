@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from media_core.asset import AssetType
+from media_core.backlog import Volume
 from media_core.conditions import Condition, ConditionType, Truth, find
 from media_core.jobs import Fruitless
 from media_core.pool import MediaWorkerPool, PoolStatus
@@ -15,7 +16,7 @@ from media_core.pool_status import pool_status
 from media_core.scheduling import Snapshot
 from support.build import NOW, a_pool, a_seat, a_starting_seat, a_waiting, ago
 
-IMAGES = [(AssetType.IMAGE, 1_000_000)] * 10
+IMAGES = [Volume(AssetType.IMAGE, 1, 1_000_000)] * 10
 """Ten of 0.18 s each."""
 
 
@@ -35,7 +36,7 @@ def test_numbers_are_those_of_the_snapshot() -> None:
     pool = a_pool(replicas=2, concurrency=2)
     seats = [a_seat("j1", bound=("a", "b"), bound_owners=("o", "o")), a_seat("j2")]
     seen = Snapshot(pool.spec, [a_waiting("c")], seats)
-    status = pool_status(pool, seen, IMAGES, IMAGES[:5], NOW)
+    status = pool_status(pool, seen, IMAGES, [Volume(AssetType.IMAGE, 5, 5_000_000)], NOW)
     assert (status.replicas, status.jobs, status.busy, status.queued) == (2, 2, 2, 6)
     assert status.backlog_seconds == 2, "15 images of 0.18 s by two at once, rounded up"
     assert status.backlog_time == NOW.replace(microsecond=0)

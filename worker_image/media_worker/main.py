@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
+import uvloop
 from kubernetes.aio.client import ApiClient
 from kubernetes.aio.config import ConfigException
 
@@ -49,7 +50,7 @@ def main() -> None:
         "operator writes into the Job; see the table in the README.",
     )
     parser.parse_args()
-    sys.exit(asyncio.run(run()))
+    sys.exit(uvloop.run(run()))
 
 
 async def run() -> int:

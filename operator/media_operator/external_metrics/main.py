@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+import uvloop
 from aiohttp import web
 
 from media_core import logs
@@ -68,7 +69,7 @@ def main() -> None:
     parser.parse_args()
     settings = load_or_exit(ExternalMetricsSettings)
     logs.configure(settings.log_level, component="metrics")
-    raise SystemExit(asyncio.run(serve(settings)))
+    raise SystemExit(uvloop.run(serve(settings)))
 
 
 async def serve(settings: ExternalMetricsSettings) -> int:
