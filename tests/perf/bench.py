@@ -28,11 +28,24 @@ from media_devcluster.client import Refused
 from media_devcluster.processes import StartFailed
 from media_devcluster.running import run
 from media_devcluster.state import ClusterKind
-from perf import confirming, corpus, environment, ours, pixels, race, report, services, streaming, summary, theirs
+from perf import (
+    confirming,
+    corpus,
+    environment,
+    ours,
+    pixels,
+    race,
+    report,
+    scale,
+    services,
+    streaming,
+    summary,
+    theirs,
+)
 from perf.sides import Side
 
 RESULTS = corpus.BUILD / "results"
-STAGES = ("race", "pixels", "frontier", "scaling", "growth", "stream")
+STAGES = ("race", "pixels", "frontier", "scaling", "growth", "stream", "scale")
 DEFAULT_STAGES = ("race", "pixels")
 PLOT_SECONDS = 300.0
 WARMING, SINGLES, FRONTIER_PHOTOS = 8, 10, 16
@@ -55,6 +68,8 @@ class Course:
     rate_seconds: float
     scaling: tuple[int, ...]
     growth: tuple[tuple[int, Sequence[Path]], ...]
+    backlog: int
+    assets: int
 
 
 def tell(line: str) -> None:
@@ -102,6 +117,16 @@ async def measure_stream(course: Course) -> streaming.Streaming:
             return await streaming.measure(side, turn, course.rounds, teller("stream"))
 
 
+async def measure_scale(course: Course) -> scale.Scale:
+    """A small and a large backlog, and more than may live in the cluster, each on a cluster of its own."""
+    with tempfile.TemporaryDirectory(prefix="media-bench-") as name:
+        async with services.started(Path(name), ours.address(ClusterKind.LOCAL)) as running:
+            small = await scale.bursts(running, scale.SMALL_BURST, scale.SMALL_BURSTS, teller("scale, small"))
+            large = await scale.bursts(running, course.backlog, 1, teller(f"scale, {course.backlog}"))
+            sieged = await scale.siege(running, course.assets, teller(f"scale, {course.assets}"))
+    return scale.Scale(small, large, sieged)
+
+
 async def _peer(running: services.Services, course: Course, found: summary.Turns, told: race.Tell) -> None:
     python = await asyncio.to_thread(environment.python, told)
     async with running.turn() as turn, theirs.running(turn, python) as side:
@@ -146,6 +171,8 @@ async def bench(course: Course, stages: Sequence[str], *, whole: bool, results: 
         found["race"] = summary.of(await measure_race(course, plain=plain), plain=plain)
     if "stream" in stages:
         found["stream"] = (await measure_stream(course)).to_json()
+    if "scale" in stages:
+        found["scale"] = (await measure_scale(course)).to_json()
     if "pixels" in stages:
         found["pixels"] = await asyncio.to_thread(pixels.measure, course.photos, course.rounds, tell)
     if "frontier" in stages:
@@ -193,6 +220,8 @@ def _numbers(_context: click.Context, _parameter: click.Parameter, text: str) ->
 @click.option("--scaling", default="1,2,3,4", show_default=True, callback=_numbers, help="Images decoded at once.")
 @click.option("--growth", "counts", default="400,4000", show_default=True, callback=_numbers,
               help="Small photographs, whose times are compared.")  # fmt: skip
+@click.option("--backlog", default=10_000, show_default=True, help="Assets of the stage scale that wait at once.")
+@click.option("--assets", default=100_000, show_default=True, help="Of its siege: more than live in the cluster.")
 @click.option("--whole", is_flag=True, help="The frontier with every combination.")
 @click.option("--cores", default="", callback=_numbers, help="Run everything on these cores only, such as 0,1.")
 @click.option(
@@ -210,6 +239,8 @@ def main(
     rate_seconds: float,
     scaling: tuple[int, ...],
     counts: tuple[int, ...],
+    backlog: int,
+    assets: int,
     whole: bool,
     cores: tuple[int, ...],
     quick: bool,
@@ -227,12 +258,14 @@ def main(
     tests/perf/bench.py --stage frontier --whole          filter x method x gap x draft
     tests/perf/bench.py --stage growth --growth 400,4000  does the cost grow straight?
     tests/perf/bench.py --stage stream                    a large file to 50 clients, beside nginx
+    tests/perf/bench.py --stage scale                     100,000 assets; needs root, takes about an hour
     """
     stages = stages or DEFAULT_STAGES
     if cores:
         os.sched_setaffinity(0, cores)
     if quick:
         count, rounds, colds, rate_seconds = min(count, 12), 1, min(colds, 1), min(rate_seconds, 2.0)
+        backlog, assets = min(backlog, 500), min(assets, 2000)
     kind = ClusterKind(cluster or ("local" if os.geteuid() == 0 else "embedded"))
 
     async def work() -> int:
@@ -252,6 +285,8 @@ def main(
                 rate_seconds,
                 scaling if "scaling" in stages else (),
                 grown if "growth" in stages else (),
+                backlog,
+                assets,
             )
             return await bench(course, stages, whole=whole, results=results)
         except (StartFailed, Refused, race.NotDone, corpus.NoPhotographs, environment.NotInstalled) as failed:

@@ -99,6 +99,10 @@ class Ours:
     def workers(self) -> Iterable[psutil.Process]:
         return named(self._family(), WORKERS)
 
+    def processes(self, name: str) -> list[psutil.Process]:
+        """Those that were started under that name."""
+        return named(self._family(), (name,), alone=True)
+
     def parts(self) -> Mapping[str, Iterable[psutil.Process]]:
         family = list(self._family())
         # The embedded API server starts the workers: what they cost is not its own.

@@ -92,9 +92,9 @@ def growth(axes: Axes, found: dict[str, Any]) -> None:
 
 
 PLOTS: dict[str, tuple[Callable[[Axes, dict[str, Any]], None], tuple[str, ...]]] = {
-    "throughput": (throughput, ("race",)),
-    "latency": (latency, ("race",)),
-    "memory": (memory, ("race",)),
+    "throughput": (throughput, ("race", "sides")),
+    "latency": (latency, ("race", "turns")),
+    "memory": (memory, ("race", "turns")),
     "frontier": (frontier, ("frontier",)),
     "scaling": (scaling, ("race", "scaling")),
     "growth": (growth, ("race", "growth")),

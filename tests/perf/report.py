@@ -111,6 +111,28 @@ def stream(found: Mapping[str, Any]) -> str:
     )
 
 
+def scale(found: Mapping[str, Any]) -> str:
+    """Very many assets without pixels: what each cost, and how a siege went."""
+    rows = []
+    for name, load in found.items():
+        told = [f"{load['assets']:,}", f"{load['assets'] / load['seconds']:.0f}"]
+        parts = ("operator", "API server", "etcd")
+        told += [f"{load['cpu'][part] * 1000:.1f}" for part in parts]
+        rows.append([name, *told, *(f"{load['rss'][part] / MIB:.0f}" for part in parts)])
+    head = ("without pixels", "assets", "a second", "operator, ms", "API server, ms", "etcd, ms")
+    held = found["siege"]
+    return "\n\n".join(
+        [
+            table((*head, "operator, MiB", "API server, MiB", "etcd, MiB"), rows),
+            f"Siege: {held['lost']} of {held['assets']:,} lost; with {held['live']:,} objects "
+            f"`kubectl get mediaassets` took {held['kubectl_seconds']:.1f} s for {held['kubectl_lines']:,} lines; "
+            f"after the operator was killed it bound again within {held['restart_seconds']:.1f} s; the owner of ten "
+            f"waited at most {held['few_longest_seconds']:.0f} s, "
+            f"the one of the rest {held['many_median_seconds']:.0f} s (median).",
+        ]
+    )
+
+
 def whole(found: Mapping[str, Any]) -> str:
     """One document of all that was measured."""
     on = found["machine"]
@@ -124,6 +146,8 @@ def whole(found: Mapping[str, Any]) -> str:
         parts.append(race(found["race"]))
     if "stream" in found:
         parts.append(stream(found["stream"]))
+    if "scale" in found:
+        parts.append(scale(found["scale"]))
     if "pixels" in found:
         parts.append(pixels(found["pixels"]))
     if "frontier" in found:

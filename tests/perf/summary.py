@@ -121,9 +121,23 @@ def verdicts(found: Mapping[str, Any]) -> list[dict[str, Any]]:
             "stream_ratio": streamed["ratio"]["median"],
             "stream_grown_mib": streamed["grown_bytes"] / report.MIB,
         }
+    if scaled := found.get("scale"):
+        values |= _scaled(scaled)
     asked = {name: bound for name, bound in allowed["race"].items() if name in values}
     judged = budget.judged(values, asked)
     if "sides" in raced:
         peers = raced["sides"]["peer"]["per_second"]["median"]
         judged += budget.judged({"per_second_low": peers, "per_second_high": peers}, allowed["peer"])
     return [each.to_json() for each in judged]
+
+
+def _scaled(found: Mapping[str, Any]) -> dict[str, float]:
+    """What is asked of very many assets."""
+    siege = found["siege"]
+    return {
+        "backlog_cpu_ratio": found["large"]["cpu"]["operator"] / found["small"]["cpu"]["operator"],
+        "siege_lost": siege["lost"],
+        "siege_operator_mib": siege["rss"]["operator"] / report.MIB,
+        "siege_restart_seconds": siege["restart_seconds"],
+        "siege_few_wait": siege["few_longest_seconds"] / siege["many_median_seconds"],
+    }

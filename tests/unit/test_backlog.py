@@ -19,9 +19,7 @@ def test_every_type_has_an_estimate(kind: AssetType) -> None:
     ("work", "concurrency", "seconds"),
     [
         pytest.param([], 2, 0, id="nothing to do is no backlog"),
-        pytest.param(
-            [Volume(AssetType.IMAGE, 1, 0)], 2, 1, id="the smallest image counts, or no pool would wake"
-        ),
+        pytest.param([Volume(AssetType.IMAGE, 1, 0)], 2, 1, id="the smallest image counts, or no pool would wake"),
         pytest.param([Volume(AssetType.IMAGE, 1, 10_000_000)] * 100, 1, 90, id="a hundred images of ten megabytes"),
         pytest.param([Volume(AssetType.IMAGE, 100, 10**9)], 1, 90, id="the same hundred, counted together"),
         pytest.param([Volume(AssetType.IMAGE, 1, 10_000_000)] * 100, 2, 45, id="twice the concurrency halves it"),

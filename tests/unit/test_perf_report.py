@@ -77,3 +77,18 @@ def test_streaming_is_told_in_a_sentence() -> None:
     shown = report.stream({**found, "grown_bytes": 70 << 20})
     assert shown.startswith("200 MB to 50 clients at once: 600 (500–700) MB/s, nginx 600 (500–700) MB/s, 0.60")
     assert shown.endswith("grew by 70 MiB")
+
+
+def test_very_many_assets_are_told_as_a_table_and_in_a_sentence() -> None:
+    cpu, rss = {"operator": 0.009, "API server": 0.02, "etcd": 0.004}, {"operator": 250 << 20}
+    load = {"assets": 1000, "seconds": 20.0, "cpu": cpu, "rss": {**rss, "API server": 900 << 20, "etcd": 300 << 20}}
+    held = {"lost": 0, "live": 9_600, "kubectl_seconds": 2.25, "kubectl_lines": 9_600, "restart_seconds": 7.4}
+    waits = {"few_longest_seconds": 6.1, "many_median_seconds": 900.0}
+    shown = report.scale({"small": load, "siege": {**held, **waits, **load}}).splitlines()
+    assert [cell.strip() for cell in shown[2].strip("|").split("|")] == [
+        *("small", "1,000", "50", "9.0", "20.0", "4.0", "250", "900", "300")
+    ]
+    assert shown[-1].startswith("Siege: 0 of 1,000 lost; with 9,600 objects `kubectl get mediaassets` took 2.2 s")
+    assert shown[-1].endswith(
+        "again within 7.4 s; the owner of ten waited at most 6 s, the one of the rest 900 s (median)."
+    )

@@ -9,6 +9,7 @@ import pytest
 from perf.confirming import Confirming
 from perf.memory import Memory, Sample
 from perf.race import Burst
+from perf.scale import Load, Scale, Siege
 from perf.streaming import Streaming
 from perf.summary import Turns, of, verdicts
 
@@ -88,3 +89,23 @@ def test_streaming_is_judged_beside_nginx_and_by_what_the_api_grew() -> None:
     assert good["race.stream_grown_mib"]["value"] == 70
     assert missed({"stream": streamed(0.6e9, 70 * MIB)}) == set()
     assert missed({"stream": streamed(0.4e9, 101 * MIB)}) == {"race.stream_ratio", "race.stream_grown_mib"}
+
+
+def scaled(backlog_cpu: float, operator_mib: int, few_seconds: float) -> dict[str, Any]:
+    siege = Siege(100_000, rss={"operator": operator_mib * MIB}, restart_seconds=8.0, many_median_seconds=1000.0)
+    siege.few_longest_seconds = few_seconds
+    small, large = Load(1000, cpu={"operator": 0.010}), Load(10_000, cpu={"operator": backlog_cpu})
+    return Scale(small, large, siege).to_json()
+
+
+def test_very_many_assets_are_judged_by_what_they_cost_and_by_how_a_siege_went() -> None:
+    good = {verdict["name"]: verdict for verdict in verdicts({"scale": scaled(0.009, 250, 40.0)})}
+    assert good["race.backlog_cpu_ratio"]["value"] == pytest.approx(0.9)
+    assert good["race.siege_operator_mib"]["value"] == 250
+    assert good["race.siege_few_wait"]["value"] == pytest.approx(0.04)
+    assert missed({"scale": scaled(0.009, 250, 40.0)}) == set()
+    assert missed({"scale": scaled(0.014, 401, 101.0)}) == {
+        "race.backlog_cpu_ratio",
+        "race.siege_operator_mib",
+        "race.siege_few_wait",
+    }
