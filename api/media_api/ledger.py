@@ -22,8 +22,8 @@ from pydantic import ValidationError
 from media_api.paging import Cursor
 from media_api.uploads import Announced, Found
 from media_core.asset import AssetSpec, AssetStatus, AssetType, Source, TranscodeStatus
-from media_core.conditions import Reason
 from media_core.pool import pool_for
+from media_core.reasons import Reason
 
 log = structlog.get_logger()
 

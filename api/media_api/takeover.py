@@ -15,8 +15,8 @@ from media_api.ledger import Ledger, LedgerUnavailable, Row
 from media_api.sniffing import sniff
 from media_api.storage import Storage, StorageUnavailable
 from media_api.uploads import Limits, refuse_found
-from media_core.conditions import Reason
 from media_core.keys import OriginalKey, parse
+from media_core.reasons import Reason
 
 log = structlog.get_logger()
 

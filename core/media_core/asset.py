@@ -12,8 +12,9 @@ from typing import Any, Self
 
 from pydantic import AwareDatetime, Field
 
-from media_core.conditions import Condition, ConditionType, Reason, Truth, find, holds, with_condition
+from media_core.conditions import Condition, ConditionType, Truth, find, holds, with_condition
 from media_core.names import API_VERSION, ASSET_KIND, DEFAULT_POOL, PURGE_FINALIZER
+from media_core.reasons import Reason
 from media_core.shape import Shape
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 
 SEGMENT_SECONDS: Final = 4
 """Length of a segment; a player can change rungs at each of its beginnings."""

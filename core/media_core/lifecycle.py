@@ -14,15 +14,7 @@ from typing import assert_never
 from media_core.asset import AssetStatus, AssetType, DeletionPolicy, MediaAsset, Phase, VideoBackend, VideoStatus
 from media_core.backoff import backoff
 from media_core.charge import charged
-from media_core.conditions import (
-    CHARGED,
-    UNTROUBLED,
-    ConditionType,
-    Reason,
-    Truth,
-    with_condition,
-    without_condition,
-)
+from media_core.conditions import ConditionType, Truth, with_condition, without_condition
 from media_core.jobs import Outcome
 from media_core.keys import OriginalKey, parse
 from media_core.names import PURGE_FINALIZER, RETRY_ANNOTATION
@@ -39,6 +31,7 @@ from media_core.plan import (
     Purge,
     WriteStatus,
 )
+from media_core.reasons import CHARGED, UNTROUBLED, Reason
 from media_core.statuses import failed, released
 
 GIVE_BACK_DEADLINE = timedelta(seconds=60)

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from media_core import ladder
 from media_core.asset import MediaAsset
-from media_core.conditions import Reason, Refusal
 from media_core.keys import video_base
 from media_core.ladder import Film, Rung
+from media_core.reasons import Reason, Refusal
 
 FORMATS: Final = ("mp4", "quicktime", "matroska", "webm")
 """Containers as a probe names them; they are those of the content types that may be uploaded."""

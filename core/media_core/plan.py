@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from media_core.asset import AssetStatus
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from media_core.backlog import Volume, backlog_seconds
-from media_core.conditions import Condition, ConditionType, Reason, Truth, with_condition
+from media_core.conditions import Condition, ConditionType, Truth, with_condition
 from media_core.names import POOL_LABEL
 from media_core.pool import MediaWorkerPool, PoolStatus
+from media_core.reasons import Reason
 from media_core.scheduling import STUCK_AFTER, Snapshot, is_stuck
 
 FRUITLESS_IS_STUCK = 3

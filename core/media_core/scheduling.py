@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
-from media_core.conditions import Reason
 from media_core.jobs import Fruitless
 from media_core.pool import PoolSpec
+from media_core.reasons import Reason
 
 STUCK_AFTER = timedelta(seconds=30)
 """A Job seen without a ready pod for that long does not start by itself (F8)."""

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from media_core.asset import AssetStatus, Phase, VideoStatus
-from media_core.conditions import Reason, Truth
+from media_core.conditions import Truth
+from media_core.reasons import Reason
 
 
 def bound(status: AssetStatus, job: str, now: datetime) -> AssetStatus:

@@ -17,10 +17,10 @@ from typing import assert_never
 
 from media_core.asset import AssetStatus, MediaAsset, Phase, VideoBackend
 from media_core.charge import charged
-from media_core.conditions import Reason
 from media_core.listing import JobState, Listing, ServiceJob, is_of_intent
 from media_core.mediaconvert import reason_of
 from media_core.pool import Attempts
+from media_core.reasons import Reason
 from media_core.scheduling import Waiting, fair_order
 from media_core.statuses import failed
 from media_core.transcoding_status import accepted, progressing, status_of, taken_back, video_of

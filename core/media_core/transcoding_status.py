@@ -6,8 +6,9 @@ import hashlib
 from datetime import datetime
 
 from media_core.asset import AssetStatus, MediaAsset, Phase, Result, VideoBackend, VideoStatus
-from media_core.conditions import Reason, Truth
+from media_core.conditions import Truth
 from media_core.listing import ServiceJob
+from media_core.reasons import Reason
 
 
 def status_of(asset: MediaAsset) -> AssetStatus:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from media_core.asset import MediaAsset
-from media_core.conditions import Reason, Truth
+from media_core.conditions import Truth
+from media_core.reasons import Reason
 from media_core.scheduling import Snapshot, waits_because
 from media_operator.world import World
 from media_operator.writing import StatusWriting

@@ -18,9 +18,9 @@ import asyncpg
 
 from media_core.asset import TRANSCODE_STATUS, AssetSpec, AssetStatus, AssetType, MediaAsset, Source
 from media_core.backlog import Volume
-from media_core.conditions import Reason
 from media_core.observed import RowSight
 from media_core.pool import pool_for
+from media_core.reasons import Reason
 
 COMMAND_SECONDS = 10.0
 CONNECT_SECONDS = 5.0

@@ -7,7 +7,7 @@ put others in their place for as long as the upload's URL lives.
 from __future__ import annotations
 
 from media_core.asset import MediaAsset
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_operator.adapters.objectstore import ObjectMissing, ObjectStore
 
 MISSING = (Reason.SOURCE_MISSING, "Its original is not there any more.")

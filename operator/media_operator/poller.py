@@ -15,9 +15,10 @@ from typing import TypeVar, assert_never
 import structlog
 
 from media_core.asset import AssetStatus, MediaAsset
-from media_core.conditions import Reason, Truth
+from media_core.conditions import Truth
 from media_core.listing import Listing, ServiceJob
 from media_core.playlist import PlaylistBroken
+from media_core.reasons import Reason
 from media_core.statuses import failed
 from media_core.transcoding import (
     Adopt,

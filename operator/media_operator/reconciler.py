@@ -15,7 +15,6 @@ import structlog
 
 from media_core import lifecycle
 from media_core.asset import AssetStatus, MediaAsset, Phase, VideoBackend
-from media_core.conditions import Reason
 from media_core.jobs import Outcome, WorkerJob
 from media_core.leavings import folders, leavings
 from media_core.names import PURGE_FINALIZER, RETRY_ANNOTATION
@@ -33,6 +32,7 @@ from media_core.plan import (
     WriteStatus,
 )
 from media_core.pool import Attempts, pool_of
+from media_core.reasons import Reason
 from media_operator import metrics
 from media_operator.adapters.cluster import Cluster, ClusterError, Conflict, Kind, NotFound, Unavailable
 from media_operator.adapters.objectstore import ObjectStore, StoreUnavailable

@@ -15,12 +15,13 @@ import structlog
 
 from media_core.asset import MediaAsset
 from media_core.backlog import Volume
-from media_core.conditions import ConditionType, Reason, holds
+from media_core.conditions import ConditionType, holds
 from media_core.containers import WorkerImage
 from media_core.jobs import WorkerJob, fruitless
 from media_core.manifests import template_hash, worker_job
 from media_core.pool import MediaWorkerPool, PoolStatus, pool_for, pool_of
 from media_core.pool_status import pool_status
+from media_core.reasons import Reason
 from media_core.scheduling import Action, Bind, CreateJob, Release, Retire, Snapshot, most_bound, schedule
 from media_core.statuses import bound, released
 from media_operator import metrics

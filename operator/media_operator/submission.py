@@ -16,11 +16,12 @@ from typing import assert_never
 import structlog
 
 from media_core.asset import AssetStatus, MediaAsset
-from media_core.conditions import Reason, Truth
+from media_core.conditions import Truth
 from media_core.ladder import Film
 from media_core.mediaconvert import NotAFilm, film_of, job_request
 from media_core.names import VIDEO_POOL
 from media_core.pool import PoolSpec
+from media_core.reasons import Reason
 from media_core.statuses import failed
 from media_core.transcoding import MISCONFIGURED_WAIT, SUBMIT_WITHIN, Limits, Submit, WriteIntent, in_vain
 from media_core.transcoding_status import accepted, intended, status_of, taken_back, video_of

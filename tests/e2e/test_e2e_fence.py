@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from media_core.asset import MediaAsset, Result, Variant
-from media_core.conditions import Reason
 from media_core.names import GROUP, VERSION
+from media_core.reasons import Reason
 from media_worker.hand import Claim
 from media_worker.report import Completed, Failed, GivenBack, Report, Started, patch
 from support.deadlines import eventually

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.decoder.client import DecoderClient, DecodeRefused, DecoderUnavailable
 from media_worker.decoder.confinement import Confinement
 from media_worker.decoder.listener import Offer

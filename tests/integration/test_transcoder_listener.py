@@ -11,8 +11,9 @@ from typing import Any, cast
 
 import pytest
 
-from media_core.conditions import Reason
-from media_worker.decoder.wire import pack, read_header
+from media_core.reasons import Reason
+from media_worker.decoder.frames import pack
+from media_worker.decoder.wire import read_header
 from media_worker.transcoder.listener import Listener
 from media_worker.transcoder.protocol import Limits, Request, TranscodeRefused, percent_frame
 from media_worker.transcoder.transcoding import Tell, Transcoder

@@ -15,7 +15,7 @@ import pytest
 from kubernetes.aio.client import ApiClient, Configuration
 
 from media_core.asset import MediaAsset, Result, Source
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_devcluster.embedded.cluster import EmbeddedCluster
 from media_worker.assets_api import ApiUnavailable, AssetMissing, AssetsApi, PatchRefused, connect
 from media_worker.delivery import Delivery

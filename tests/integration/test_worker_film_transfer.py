@@ -12,7 +12,7 @@ import boto3
 import pytest
 
 from media_core.asset import Source
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.calls import SourceRefused, StorageUnavailable
 from media_worker.film_transfer import FETCHED_AT_ONCE, STORED_AT_ONCE, FileShrank, FilmStorage
 from media_worker.transfer import s3_client

@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from media_core.asset import Source
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.calls import SourceRefused, StorageUnavailable
 from media_worker.transfer import Storage, s3_client
 from support.moto_s3 import MotoS3, moto_s3

@@ -21,7 +21,7 @@ from media_api import storage as api_storage
 from media_api.selftest import SelftestFailed, SelftestSettings, run
 from media_api.settings import ApiSettings
 from media_core.asset import Source
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_devcluster.objectstore import S3
 from media_devcluster.stack import Plan, Stack
 from media_operator.adapters.objectstore import ObjectStore

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from media_core.asset import AssetMeta, AssetSpec, AssetStatus, AssetType, MediaAsset, Phase, Result, Source, Variant
-from media_core.conditions import Condition, ConditionType, Reason, Truth, with_condition
+from media_core.conditions import Condition, ConditionType, Truth, with_condition
 from media_core.containers import WorkerImage
 from media_core.names import (
     API_VERSION,
@@ -23,6 +23,7 @@ from media_core.names import (
 )
 from media_core.observed import Observed
 from media_core.pool import Attempts, MediaWorkerPool, PoolSpec, PoolStatus
+from media_core.reasons import Reason
 from media_core.scheduling import Seat, Snapshot, Waiting
 from media_core.shape import timestamp
 

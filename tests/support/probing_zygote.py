@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.decoder import zygote
 from media_worker.decoder.pipeline import render
 from media_worker.decoder.protocol import Decoded, DecodeRefused, EncodedVariant, Request

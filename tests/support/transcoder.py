@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from media_core.asset import AssetMeta, AssetStatus, AssetType, MediaAsset, VideoBackend, VideoStatus
-from media_core.conditions import Reason
 from media_core.keys import video_base
 from media_core.ladder import Film
 from media_core.listing import JobState, ServiceJob
+from media_core.reasons import Reason
 from media_core.transcoding_status import video_of
 from media_operator.adapters.cluster import Kind
 from media_operator.adapters.mediaconvert import PAGE, MediaConvert, Page

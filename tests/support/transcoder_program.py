@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from media_core.ladder import Film
-from media_worker.decoder.wire import WireBroken, pack, read_header
+from media_worker.decoder.frames import WireBroken, pack
+from media_worker.decoder.wire import read_header
 from media_worker.transcoder.protocol import Done, Limits, Request, TranscodeRefused, read_answer
 from support.deadlines import eventually
 

@@ -23,7 +23,8 @@ from media_core.asset import (
     VideoStatus,
     asset_manifest,
 )
-from media_core.conditions import Condition, Reason, Truth
+from media_core.conditions import Condition, Truth
+from media_core.reasons import Reason
 from media_core.shape import timestamp
 from support.build import NOW, a_spec, a_status, an_asset, an_asset_body, an_id, completed, given_back, processing
 

@@ -4,18 +4,8 @@ from datetime import datetime
 
 import pytest
 
-from media_core.conditions import (
-    CHARGED,
-    UNTROUBLED,
-    Condition,
-    ConditionType,
-    Reason,
-    Truth,
-    find,
-    holds,
-    with_condition,
-    without_condition,
-)
+from media_core.conditions import Condition, ConditionType, Truth, find, holds, with_condition, without_condition
+from media_core.reasons import CHARGED, UNTROUBLED, Reason
 from support.build import NOW, ago, in_
 
 ISOLATED = Condition(

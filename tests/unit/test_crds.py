@@ -12,9 +12,10 @@ import yaml
 from pydantic import BaseModel
 
 from media_core.asset import AssetSpec, AssetStatus, AssetType, DeletionPolicy, Phase, VideoBackend
-from media_core.conditions import ConditionType, Reason, Truth
+from media_core.conditions import ConditionType, Truth
 from media_core.names import ASSET_KIND, ASSETS, GROUP, POOL_KIND, POOLS, VERSION
 from media_core.pool import PoolSpec, PoolStatus
+from media_core.reasons import Reason
 from media_core.renditions import DEFAULT_RENDITIONS
 
 JSON = dict[str, Any]

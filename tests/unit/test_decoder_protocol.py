@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.decoder.protocol import (
     MAX_ANSWER_BYTES,
     Decoded,

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.decoder.confinement import Confinement
 from media_worker.decoder.verdict import verdict
 

@@ -10,7 +10,8 @@ from prometheus_client import Counter
 from prometheus_client.metrics import MetricWrapperBase
 
 from media_api.metrics import Metrics as ApiMetrics
-from media_core.conditions import ConditionType, Reason
+from media_core.conditions import ConditionType
+from media_core.reasons import Reason
 from media_core.settings import documented
 from media_operator import metrics as operator_metrics
 from media_operator.external_metrics.measures import Measures

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from media_core.conditions import Reason
 from media_core.ladder import (
     CAPTURED,
     GOP_SECONDS,
@@ -27,6 +26,7 @@ from media_core.ladder import (
     segment_path,
     thumbnail_size,
 )
+from media_core.reasons import Reason
 
 SIDES = st.integers(SMALLEST_SOURCE, LARGEST_SOURCE)
 FILMS = st.builds(

@@ -14,7 +14,7 @@ from media_core.asset import (
     VideoBackend,
     VideoStatus,
 )
-from media_core.conditions import CHARGED, ConditionType, Reason, Truth, find
+from media_core.conditions import ConditionType, Truth, find
 from media_core.jobs import Outcome
 from media_core.lifecycle import decide
 from media_core.observed import JobSight, RowSight
@@ -31,6 +31,7 @@ from media_core.plan import (
     WriteStatus,
 )
 from media_core.pool import Attempts
+from media_core.reasons import CHARGED, Reason
 from media_core.statuses import bound, released
 from support.build import (
     JOB,

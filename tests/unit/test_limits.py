@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.decoder.limits import ANIMATION_BUDGET, check_frames, check_pixels
 from media_worker.decoder.protocol import DecodeRefused, Limits
 

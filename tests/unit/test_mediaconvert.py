@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media_core.asset import AssetType, MediaAsset
-from media_core.conditions import Reason
 from media_core.keys import film_key, parse
 from media_core.ladder import CAPTURED, MASTER, VIDEO, Film, ladder, playlist_path, progressive, thumbnail_size
 from media_core.mediaconvert import FORMATS, NotAFilm, film_of, job_request, reason_of
+from media_core.reasons import Reason
 from support.build import a_source, an_asset
 
 JSON = dict[str, Any]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media_core.asset import AssetStatus, AssetType, MediaAsset, VideoBackend, VideoStatus
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_operator import cache
 from media_operator.cache import AssetIndex, Cache
 from support.build import NOW, a_status, an_asset, completed, failed, given_back, processing, scheduled

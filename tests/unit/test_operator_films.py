@@ -9,7 +9,7 @@ import pytest
 
 from media_core.asset import AssetStatus, AssetType, MediaAsset, Phase, VideoBackend, VideoStatus
 from media_core.backlog import Volume
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_core.statuses import bound
 from media_operator.adapters.cluster import Cluster, Kind
 from media_operator.events import Events

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from media_core.asset import Phase
-from media_core.conditions import Reason
 from media_core.listing import JobState
+from media_core.reasons import Reason
 from media_operator.adapters.mediaconvert import (
     Misconfigured,
     Refused,

@@ -16,12 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media_core.asset import AssetStatus, MediaAsset, Phase
-from media_core.conditions import Reason, Truth
+from media_core.conditions import Truth
 from media_core.jobs import Outcome, WorkerJob, fruitless
 from media_core.lifecycle import decide
 from media_core.observed import JobSight
 from media_core.plan import WriteStatus
 from media_core.pool import PoolSpec
+from media_core.reasons import Reason
 from media_core.scheduling import Action, Bind, CreateJob, Release, Retire, Snapshot, Waiting, schedule
 from media_core.statuses import bound, released
 from media_operator.cache import bound_to, waits

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from media_core.asset import AssetStatus, MediaAsset
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_core.scheduling import Bind, Release
 from media_core.shape import timestamp
 from media_operator.adapters.cluster import Cluster, Kind

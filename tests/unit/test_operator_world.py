@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from media_core.asset import AssetType, MediaAsset, VideoBackend, VideoStatus
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_operator.adapters.cluster import Cluster, Kind
 from media_operator.world import World
 from support.build import (

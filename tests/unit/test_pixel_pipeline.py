@@ -8,7 +8,7 @@ from io import BytesIO
 import pytest
 from PIL import Image, ImageChops
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.decoder import pipeline
 from media_worker.decoder.formats import CONTENT_TYPES, Format
 from media_worker.decoder.geometry import Plan, Size

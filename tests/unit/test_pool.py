@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from media_core.asset import AssetType
-from media_core.conditions import ConditionType, Reason, Truth, with_condition
+from media_core.conditions import ConditionType, Truth, with_condition
 from media_core.pool import MediaWorkerPool, PoolSpec, PoolStatus, pool_for
+from media_core.reasons import Reason
 from media_core.shape import Shape
 from support.build import NOW, a_pool, a_pool_body
 

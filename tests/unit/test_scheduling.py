@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media_core.asset import AssetType
-from media_core.conditions import Reason
 from media_core.jobs import Fruitless
 from media_core.pool import PoolSpec, pool_of
+from media_core.reasons import Reason
 from media_core.scheduling import (
     Action,
     Bind,

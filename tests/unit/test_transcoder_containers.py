@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.transcoder.containers import HEAD_BYTES, Container, container
 from media_worker.transcoder.protocol import TranscodeRefused
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from media_core.conditions import Reason
 from media_core.ladder import Film, ladder
+from media_core.reasons import Reason
 from media_worker.transcoder.master import Written
 from media_worker.transcoder.outputs import Outputs
 from media_worker.transcoder.protocol import TranscodeRefused

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from media_core.conditions import Reason
 from media_core.ladder import Film
+from media_core.reasons import Reason
 from media_worker.transcoder.containers import Container
 from media_worker.transcoder.probing import Source, probe_command, source_of
 from media_worker.transcoder.protocol import TranscodeRefused

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.transcoder.progress import Progress
 from media_worker.transcoder.protocol import TranscodeRefused
 from media_worker.transcoder.transcoding import Hearing

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media_core.conditions import Reason
 from media_core.ladder import Film
+from media_core.reasons import Reason
 from media_worker.decoder.fields import HeaderInvalid
 from media_worker.transcoder.protocol import (
     Done,

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.transcoder import verdict
 from media_worker.transcoder.confinement import Bounds
 from media_worker.transcoder.process import KEPT_BYTES, Complaints, Ended

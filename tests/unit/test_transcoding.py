@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media_core.asset import AssetStatus, AssetType, MediaAsset, Phase, Result, VideoBackend, VideoStatus
-from media_core.conditions import Reason, Truth
+from media_core.conditions import Truth
 from media_core.listing import JobState, Listing, ServiceJob
 from media_core.pool import Attempts
+from media_core.reasons import Reason
 from media_core.transcoding import (
     INTENTS_AT_ONCE,
     MISCONFIGURED_WAIT,

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media_worker.decoder.wire import MAX_HEADER_BYTES, WireBroken, header_length, pack, read_body, read_header, unpack
+from media_worker.decoder.frames import MAX_HEADER_BYTES, WireBroken, header_length, pack, unpack
+from media_worker.decoder.wire import read_body, read_header
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from media_core.asset import AssetMeta, AssetSpec, AssetStatus, AssetType, MediaAsset, Phase, Source
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.assignments import advance
 from media_worker.hand import (
     Action,

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from media_core.asset import AssetType, MediaAsset, Source
-from media_core.conditions import Reason
 from media_core.ladder import Film
+from media_core.reasons import Reason
 from media_worker.calls import SourceRefused, StorageUnavailable
 from media_worker.carrying import Stopwatch
 from media_worker.film_client import TranscoderClient

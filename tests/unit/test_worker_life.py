@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from media_core.asset import AssetMeta, AssetSpec, AssetStatus, AssetType, MediaAsset, Phase, Result, Source
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.assignments import advance
 from media_worker.hand import Claim, Event, Hand, Left, Listed, Room, Seen
 from media_worker.lifetime import End, Lifetime

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from media_core.asset import AssetType, MediaAsset, Source
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_core.renditions import Rendition
 from media_worker.calls import StorageUnavailable
 from media_worker.carrying import Stopwatch

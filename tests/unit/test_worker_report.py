@@ -7,7 +7,7 @@ import jsonpatch
 import pytest
 
 from media_core.asset import MediaAsset, Result, Variant
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.hand import Claim
 from media_worker.report import Completed, Failed, GivenBack, Progress, Report, Started, Verdict, judge, mention, patch
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from media_core.conditions import Reason
 from media_core.ladder import Film
-from media_worker.decoder.wire import pack, read_header
+from media_core.reasons import Reason
+from media_worker.decoder.frames import pack
+from media_worker.decoder.wire import read_header
 from media_worker.transcoder.confinement import Bounds
 from media_worker.transcoder.process import run
 from media_worker.transcoder.protocol import read_answer

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.transcoder.protocol import Request
 from support.clips import clip, ffmpeg, truncated
 from support.transcoder_program import TranscoderProgram, size_of, transcoder

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from media_core.asset import MediaAsset, Phase
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.hand import (
     HOLDS_ORIGINAL,
     NOT_BEGUN,

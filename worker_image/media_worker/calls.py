@@ -22,7 +22,7 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from media_core.conditions import Reason, Refusal
+from media_core.reasons import Reason, Refusal
 from media_worker.patience import patiently
 
 THROTTLED = frozenset({"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "TooManyRequests"})

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from media_core.asset import AssetType, MediaAsset
-from media_core.conditions import CHARGED, Reason
 from media_core.keys import OriginalKey, parse
+from media_core.reasons import CHARGED, Reason
 from media_worker.calls import SourceRefused, StorageUnavailable
 from media_worker.report import Failed, GivenBack, Outcome, Progress
 

@@ -11,7 +11,7 @@ from datetime import datetime
 import structlog
 
 from media_core.asset import MediaAsset
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.assets_api import ApiUnavailable, AssetMissing, AssetsApi, PatchRefused
 from media_worker.hand import Claim
 from media_worker.patience import wait_for_api

@@ -13,7 +13,8 @@ import structlog
 
 from media_core.ladder import Film
 from media_worker.decoder.fields import HeaderInvalid
-from media_worker.decoder.wire import CHUNK_BYTES, WireBroken, pack, read_header
+from media_worker.decoder.frames import WireBroken, pack
+from media_worker.decoder.wire import CHUNK_BYTES, read_header
 from media_worker.transcoder.protocol import Done, Limits, Request, read_answer
 
 CONNECT_SECONDS = 5.0

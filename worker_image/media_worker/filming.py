@@ -16,8 +16,8 @@ from typing import Protocol
 
 from media_core import ladder
 from media_core.asset import AssetType, MediaAsset, Source
-from media_core.conditions import Reason
 from media_core.ladder import GOP_SECONDS, Film
+from media_core.reasons import Reason
 from media_worker.calls import StorageUnavailable
 from media_worker.carrying import Stopwatch, Turns, outcome_of, refused, unacceptable
 from media_worker.film_client import TranscoderBroken, TranscoderUnavailable

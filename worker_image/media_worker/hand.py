@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from media_core.asset import MediaAsset
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 
 
 class Stage(StrEnum):

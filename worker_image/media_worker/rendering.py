@@ -13,15 +13,15 @@ from math import ceil
 from typing import Protocol
 
 from media_core.asset import AssetType, MediaAsset, Result, Source, Variant
-from media_core.conditions import Reason
 from media_core.keys import rendition_key
+from media_core.reasons import Reason
 from media_core.renditions import Rendition
 from media_worker.calls import StorageUnavailable
 from media_worker.carrying import Stopwatch, Turns, outcome_of, refused, unacceptable
 from media_worker.decoder.client import Decoded, DecodeRefused, DecoderUnavailable
 from media_worker.decoder.fields import HeaderInvalid
+from media_worker.decoder.frames import WireBroken
 from media_worker.decoder.protocol import Limits
-from media_worker.decoder.wire import WireBroken
 from media_worker.patience import patiently
 from media_worker.report import Completed, Failed, GivenBack, Outcome
 

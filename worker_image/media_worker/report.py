@@ -12,7 +12,8 @@ from enum import Enum, auto
 from typing import Any, assert_never
 
 from media_core.asset import AssetStatus, MediaAsset, Phase, Result, VideoBackend, VideoStatus
-from media_core.conditions import ConditionType, Reason, Truth, with_condition
+from media_core.conditions import ConditionType, Truth, with_condition
+from media_core.reasons import Reason
 from media_core.shape import timestamp
 from media_worker.hand import Claim
 

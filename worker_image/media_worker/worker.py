@@ -16,7 +16,7 @@ from typing import assert_never
 import structlog
 
 from media_core.asset import MediaAsset
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.assignments import advance
 from media_worker.carrying import Carrier, Stopwatch
 from media_worker.delivery import Delivery

@@ -18,7 +18,7 @@ from media_api.ports import PORTS, Ports
 from media_api.problems import Problem, ProblemType, invalid, not_found, unavailable
 from media_api.routing import ASSET_ID, Endpoint, Parameter
 from media_core.asset import AssetType, TranscodeStatus
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 
 log = structlog.get_logger()
 

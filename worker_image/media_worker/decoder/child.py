@@ -13,10 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.decoder.confinement import Confinement, allow_cpu, confine
+from media_worker.decoder.frames import pack, receive_header_and_file
 from media_worker.decoder.protocol import Decoded, DecodeRefused, Request, refusal_header
-from media_worker.decoder.wire import pack, receive_header_and_file
 
 Work = Callable[[BinaryIO, Request], Decoded]
 """What a child does with an image: `pipeline.render`."""

@@ -15,13 +15,14 @@ from typing import Any
 
 import structlog
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.decoder.confinement import Confinement
 from media_worker.decoder.fields import HeaderInvalid
+from media_worker.decoder.frames import WireBroken, pack
 from media_worker.decoder.nursery import Birth, Nursery
 from media_worker.decoder.protocol import DecodeRefused, Request, read_answer
 from media_worker.decoder.verdict import verdict
-from media_worker.decoder.wire import CHUNK_BYTES, WireBroken, pack, read_body, read_header
+from media_worker.decoder.wire import CHUNK_BYTES, read_body, read_header
 
 log = structlog.get_logger()
 

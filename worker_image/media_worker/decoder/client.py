@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from media_core.renditions import Rendition
 from media_worker.decoder.fields import HeaderInvalid
+from media_worker.decoder.frames import WireBroken
 from media_worker.decoder.protocol import (
     Decoded,
     DecodeRefused,
@@ -17,7 +18,7 @@ from media_worker.decoder.protocol import (
     Request,
     read_answer,
 )
-from media_worker.decoder.wire import CHUNK_BYTES, WireBroken, read_body, read_header, send
+from media_worker.decoder.wire import CHUNK_BYTES, read_body, read_header, send
 
 __all__ = ["DecodeRefused", "Decoded", "DecoderClient", "DecoderUnavailable", "EncodedVariant", "Limits"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.decoder.protocol import DecodeRefused, Limits
 
 ANIMATION_BUDGET = 20

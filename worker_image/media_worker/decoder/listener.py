@@ -15,12 +15,13 @@ from pathlib import Path
 
 import structlog
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.decoder.children import Children, Reply
 from media_worker.decoder.doorway import HungUp, opened, unless_hung_up
 from media_worker.decoder.fields import HeaderInvalid
+from media_worker.decoder.frames import Malformed, WireBroken
 from media_worker.decoder.protocol import DecodeRefused, Request, refusal_header
-from media_worker.decoder.wire import CHUNK_BYTES, Malformed, WireBroken, read_header, send
+from media_worker.decoder.wire import CHUNK_BYTES, read_header, send
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.decoder.geometry import Size, plan
 from media_worker.decoder.protocol import Decoded, DecodeRefused, Request
 from media_worker.decoder.steps.encode import encode

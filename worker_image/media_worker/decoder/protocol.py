@@ -1,7 +1,7 @@
 """What is asked of the decoder and what it answers, as values and as JSON headers.
 
 Both ends read the other's header here, strictly: the worker does not trust a decoder that hostile bytes may have
-taken over, and the decoder does not trust that the worker asks for sane things. How headers travel is `wire`'s.
+taken over, and the decoder does not trust that the worker asks for sane things. How headers travel is `frames`'s.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from media_core.conditions import Reason, Refusal
+from media_core.reasons import Reason, Refusal
 from media_worker.decoder.fields import HeaderInvalid, read_integer, read_list, read_object, read_text
 
 MAX_RENDITIONS = 16

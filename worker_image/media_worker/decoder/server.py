@@ -14,9 +14,9 @@ from media_core import logs
 from media_core.names import CONFIGURATION_EXIT_CODE
 from media_worker.decoder.children import Children
 from media_worker.decoder.confinement import Confinement, hide
+from media_worker.decoder.frames import WireBroken
 from media_worker.decoder.listener import Listener, Offer
 from media_worker.decoder.nursery import Nursery
-from media_worker.decoder.wire import WireBroken
 
 log = structlog.get_logger()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.decoder.confinement import Confinement
 from media_worker.decoder.protocol import DecodeRefused
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.transcoder.protocol import TranscodeRefused
 
 HEAD_BYTES = 4096

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import structlog
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.decoder.doorway import HungUp, opened, unless_hung_up
 from media_worker.decoder.fields import HeaderInvalid
-from media_worker.decoder.wire import Malformed, WireBroken, pack, read_header
+from media_worker.decoder.frames import Malformed, WireBroken, pack
+from media_worker.decoder.wire import read_header
 from media_worker.transcoder.protocol import Request, TranscodeRefused, done_frame, refusal_frame
 from media_worker.transcoder.transcoding import Tell, Transcoder
 

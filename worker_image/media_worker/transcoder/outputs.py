@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from media_core.conditions import Reason
 from media_core.ladder import HLS, MASTER, Rung, playlist_path
 from media_core.playlist import MOST_BYTES, PlaylistBroken, parse_media
+from media_core.reasons import Reason
 from media_worker.transcoder.containers import HEAD_BYTES
 from media_worker.transcoder.master import Written, picture_codec
 from media_worker.transcoder.protocol import ORIGINAL, OUT, TranscodeRefused

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from media_core.conditions import Reason
 from media_core.ladder import Film, refusal
+from media_core.reasons import Reason
 from media_worker.transcoder.containers import Container
 from media_worker.transcoder.frame_rate import frame_rate
 from media_worker.transcoder.protocol import ORIGINAL, TranscodeRefused

@@ -1,7 +1,7 @@
 """What is asked of the transcoder and what it answers, as values and as JSON frames.
 
 Both ends read the other's frames here, strictly: the worker does not trust a transcoder that a hostile film may have
-taken over. How frames travel is `decoder.wire`'s.
+taken over. How frames travel is `decoder.frames`'s.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from media_core.conditions import Reason, Refusal
 from media_core.ladder import LONGEST_SECONDS, Film
+from media_core.reasons import Reason, Refusal
 from media_worker.decoder.fields import HeaderInvalid, read_integer, read_object, read_text
 
 REFUSALS = frozenset(

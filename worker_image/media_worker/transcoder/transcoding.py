@@ -11,8 +11,8 @@ from typing import Any
 
 import structlog
 
-from media_core.conditions import Reason
 from media_core.ladder import ladder
+from media_core.reasons import Reason
 from media_worker.transcoder import verdict
 from media_worker.transcoder.command import transcode_command
 from media_worker.transcoder.confinement import Bounds

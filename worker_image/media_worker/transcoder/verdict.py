@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.transcoder.confinement import Bounds
 from media_worker.transcoder.launch import NO_PROGRAM
 from media_worker.transcoder.process import Ended

@@ -23,7 +23,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from media_core.conditions import Reason
+from media_core.reasons import Reason
 from media_worker.decoder.formats import CONTENT_TYPES, OPENED_AS, PREFIX_BYTES, Format, sniff
 from media_worker.decoder.gif import count_frames
 from media_worker.decoder.limits import check_frames, check_pixels
