@@ -57,12 +57,12 @@ def named(family: Iterable[psutil.Process], names: tuple[str, ...], *, alone: bo
 
 
 def cpu_seconds(processes: Iterable[psutil.Process]) -> float:
-    """Processor time they have used so far."""
+    """Processor time they have used so far, and those that they started and that have ended."""
     total = 0.0
     for process in processes:
         with contextlib.suppress(psutil.Error):
             times = process.cpu_times()
-            total += times.user + times.system
+            total += times.user + times.system + times.children_user + times.children_system
     return total
 
 

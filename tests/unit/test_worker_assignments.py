@@ -10,6 +10,7 @@ from media_core.reasons import Reason
 from media_worker.assignments import advance
 from media_worker.hand import (
     Action,
+    Announce,
     Claim,
     Decode,
     DrainBegan,
@@ -73,10 +74,31 @@ def test_an_assigned_asset_is_fetched_and_then_decoded() -> None:
     hand, actions = after(Seen(asset()))
     assert actions == (Fetch(Claim(A, 1)),)
     hand, actions = advance(hand, ready(A))
-    assert actions == (Decode(Claim(A, 1)),)
+    assert actions == (Announce(Claim(A, 1)), Decode(Claim(A, 1)))
     hand, actions = advance(hand, Reached(Claim(A, 1), Stage.UPLOADING))
     hand, actions = advance(hand, Ended(Claim(A, 1)))
     assert not hand.items
+
+
+def test_one_more_than_is_decoded_is_announced_so_that_no_decoder_waits_for_the_report() -> None:
+    seen = Listed((asset(A, 1), asset(B, 2), asset(C, 3)))
+    room = Room(1, 2, 1000)
+    hand, actions = after(seen, ready(A), ready(B), room=room)
+    assert actions == (Announce(Claim(B, 1)),)
+    hand, actions = advance(hand, ready(C))
+    assert actions == ()
+    hand, actions = advance(hand, Reached(Claim(A, 1), Stage.UPLOADING))
+    assert actions == (Announce(Claim(C, 1)), Decode(Claim(B, 1)))
+
+
+def test_a_worker_that_drains_decodes_what_it_has_announced_and_announces_no_more() -> None:
+    seen = Listed((asset(A, 1), asset(B, 2), asset(C, 3)))
+    hand, actions = after(seen, ready(A), ready(B), ready(C), DrainBegan(), room=Room(1, 2, 1000))
+    assert actions == (Stop(Claim(C, 1), Reason.DRAINING),)
+    hand, actions = advance(hand, Reached(Claim(A, 1), Stage.UPLOADING))
+    assert actions == (Decode(Claim(B, 1)),)
+    hand, actions = advance(hand, DrainOver())
+    assert actions == (Stop(Claim(A, 1), Reason.DRAINING), Stop(Claim(B, 1), Reason.DRAINING))
 
 
 def test_no_more_than_concurrency_and_prefetch_are_held_at_once() -> None:
@@ -84,9 +106,9 @@ def test_no_more_than_concurrency_and_prefetch_are_held_at_once() -> None:
     hand, actions = after(seen)
     assert actions == (Fetch(Claim(A, 1)), Fetch(Claim(B, 1)))
     hand, actions = advance(hand, ready(B))
-    assert actions == (Decode(Claim(B, 1)),)
+    assert actions == (Announce(Claim(B, 1)), Decode(Claim(B, 1)))
     hand, actions = advance(hand, ready(A))
-    assert actions == ()
+    assert actions == (Announce(Claim(A, 1)),)
     hand, actions = advance(hand, Reached(Claim(B, 1), Stage.UPLOADING))
     assert actions == (Decode(Claim(A, 1)), Fetch(Claim(C, 1)))
 
@@ -100,7 +122,7 @@ def test_originals_beyond_the_memory_budget_wait_but_one_is_always_let_in() -> N
     hand, actions = after(Listed((asset(A, 1, size=5000), asset(B, 2, size=600))))
     assert actions == (Fetch(Claim(A, 1)),)
     hand, actions = advance(hand, ready(A))
-    assert actions == (Decode(Claim(A, 1)),)
+    assert actions == (Announce(Claim(A, 1)), Decode(Claim(A, 1)))
     hand, actions = advance(hand, Reached(Claim(A, 1), Stage.UPLOADING))
     assert actions == (Fetch(Claim(B, 1)),)
 

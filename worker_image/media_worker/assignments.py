@@ -17,6 +17,7 @@ from media_worker.hand import (
     HOLDS_ORIGINAL,
     NOT_BEGUN,
     Action,
+    Announce,
     Claim,
     Decode,
     DrainBegan,
@@ -60,7 +61,9 @@ def _react(hand: Hand, event: Event) -> Step:
         case DrainBegan():
             return _stop_all(replace(hand, draining=True), NOT_BEGUN)
         case DrainOver():
-            return _stop_all(replace(hand, draining=True), NOT_BEGUN | {Stage.DECODING, Stage.UPLOADING})
+            return _stop_all(
+                replace(hand, draining=True), NOT_BEGUN | {Stage.ANNOUNCED, Stage.DECODING, Stage.UPLOADING}
+            )
         case _:
             assert_never(event)
 
@@ -162,29 +165,38 @@ def _stop(hand: Hand, claim: Claim, reason: Reason) -> Step:
             return hand, ()
         case Stage.WAITING:
             return hand.at(claim, Stage.REPORTING), (GiveBack(claim, reason),)
-        case Stage.FETCHING | Stage.READY | Stage.DECODING | Stage.UPLOADING:
+        case Stage.FETCHING | Stage.READY | Stage.ANNOUNCED | Stage.DECODING | Stage.UPLOADING:
             return hand.at(claim, Stage.LEAVING), (Stop(claim, reason),)
         case other:
             assert_never(other)
 
 
 def _fill(hand: Hand) -> Step:
-    """Decode what is ready while a decoder is free, and fetch ahead while there is room and memory."""
-    if hand.draining:
-        return hand, ()
+    """Announce and decode what is ready as decoders come free, and fetch ahead while there is room and memory.
+
+    A worker that drains decodes what it has announced, and begins nothing more.
+    """
     actions: list[Action] = []
+    for claim in [] if hand.draining else _to_announce(hand):
+        hand = hand.at(claim, Stage.ANNOUNCED)
+        actions.append(Announce(claim))
     for claim in _to_decode(hand):
         hand = hand.at(claim, Stage.DECODING)
         actions.append(Decode(claim))
-    for claim in _to_fetch(hand):
+    for claim in [] if hand.draining else _to_fetch(hand):
         hand = hand.at(claim, Stage.FETCHING)
         actions.append(Fetch(claim))
     return hand, tuple(actions)
 
 
+def _to_announce(hand: Hand) -> list[Claim]:
+    begun = len(hand.in_turn(Stage.ANNOUNCED, Stage.DECODING))
+    return [item.claim for item in hand.in_turn(Stage.READY)[: hand.room.concurrency + hand.room.announced - begun]]
+
+
 def _to_decode(hand: Hand) -> list[Claim]:
     free = hand.room.concurrency - len(hand.in_turn(Stage.DECODING))
-    return [item.claim for item in hand.in_turn(Stage.READY)[: max(0, free)]]
+    return [item.claim for item in hand.in_turn(Stage.ANNOUNCED)[:free]]
 
 
 def _to_fetch(hand: Hand) -> Iterator[Claim]:

@@ -19,6 +19,8 @@ class Stage(StrEnum):
     WAITING = "waiting"
     FETCHING = "fetching"
     READY = "ready"
+    ANNOUNCED = "announced"
+    """Reported as Processing, or about to be, while all decoders are busy: the next one that is free does not wait."""
     DECODING = "decoding"
     UPLOADING = "uploading"
     LEAVING = "leaving"
@@ -27,7 +29,7 @@ class Stage(StrEnum):
     """Its work is over and its last report is on the way."""
 
 
-HOLDS_ORIGINAL = frozenset({Stage.FETCHING, Stage.READY, Stage.DECODING})
+HOLDS_ORIGINAL = frozenset({Stage.FETCHING, Stage.READY, Stage.ANNOUNCED, Stage.DECODING})
 NOT_BEGUN = frozenset({Stage.WAITING, Stage.FETCHING, Stage.READY})
 """Stages before the report Processing: nobody suspects such an asset when the worker crashes."""
 
@@ -67,6 +69,11 @@ class Room:
     concurrency: int
     prefetch: int
     original_bytes: int
+
+    @property
+    def announced(self) -> int:
+        """How many may be announced beyond those that are decoded: each is suspected when the worker crashes."""
+        return min(1, self.prefetch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +171,15 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True)
+class Announce:
+    """Report that it is begun."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
 class Decode:
-    """A decoder is free for it: report that it has begun, and decode."""
+    """A decoder is free for it: decode, as soon as the report is in."""
 
     claim: Claim
 
@@ -186,4 +200,4 @@ class GiveBack:
     reason: Reason
 
 
-Action = Fetch | Decode | Stop | GiveBack
+Action = Fetch | Announce | Decode | Stop | GiveBack

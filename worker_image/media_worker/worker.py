@@ -22,6 +22,7 @@ from media_worker.carrying import Carrier, Stopwatch
 from media_worker.delivery import Delivery
 from media_worker.hand import (
     Action,
+    Announce,
     Claim,
     Decode,
     DrainBegan,
@@ -58,6 +59,7 @@ class Work:
 
     claim: Claim
     watch: Stopwatch
+    called: asyncio.Event = field(default_factory=asyncio.Event)
     turn: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     begun: bool = False
@@ -168,6 +170,8 @@ class Worker:
                 self._begin(claim, None)
             case GiveBack(claim, reason):
                 self._begin(claim, GivenBack(reason, SAID[reason]))
+            case Announce(claim):
+                self._works[claim].called.set()
             case Decode(claim):
                 self._works[claim].turn.set()
             case Stop(claim, _):
@@ -239,16 +243,17 @@ class Worker:
         return self._hand.items[claim].asset
 
     async def wait_for_turn(self, work: Work) -> None:
-        """Until a decoder is free; then the report Processing must be in before decoding begins.
+        """Until a decoder is free, and the report Processing is in.
 
         Were it decoded first, a worker that crashes on an asset would leave it unsuspected, to crash the next.
         """
         self.take(Reached(work.claim, Stage.READY))
-        await work.turn.wait()
+        await work.called.wait()
         arrived = await self._delivery.deliver(work.claim, lambda: self._sight(work.claim), Started())
         if arrived is None:
             raise Revoked
         self.take(Seen(arrived))
+        await work.turn.wait()
 
 
 def _stopped(work: Work) -> GivenBack:
