@@ -29,8 +29,9 @@ def registry(handover: Handover) -> kopf.OperatorRegistry:
     handlers = kopf.OperatorRegistry()
 
     def watch(kind: Kind, *selector: str) -> None:
+        # It awaits nothing, but kopf would call a plain function in a thread of a pool, for every event.
         @kopf.on.event(*selector, registry=handlers)
-        def seen(event: kopf.RawEvent, **_: Any) -> None:
+        async def seen(event: kopf.RawEvent, **_: Any) -> None:
             handover(kind, event["type"], event["object"])
 
     watch(Kind.ASSET, GROUP, VERSION, ASSETS)

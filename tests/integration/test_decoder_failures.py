@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
 
 from media_core.reasons import Reason
+from media_core.renditions import DEFAULT_RENDITIONS
 from media_worker.decoder.client import DecoderClient, DecodeRefused, DecoderUnavailable
 from media_worker.decoder.confinement import Confinement
 from media_worker.decoder.listener import Offer
 from media_worker.decoder.protocol import Decoded, Limits
+from media_worker.original import Original
 from support.deadlines import eventually
 from support.decoding import Decoder, serving
 from support.images import encoded, gradient, png_bomb
+from support.originals import open_files, still_open
 from support.probing_zygote import PREFIX
 
 GOOD = encoded(gradient(200, 150), "JPEG")
@@ -190,11 +196,123 @@ async def test_a_zygote_that_dies_is_started_anew(decoder: Decoder) -> None:
 async def test_a_request_that_makes_no_sense_gets_an_answer_that_says_so(
     decoder: Decoder, raw: bytes, said: str
 ) -> None:
-    answer = await decoder.say(raw)
+    with Original.of(b"") as original:
+        answer = await decoder.say(raw, original.file)
     assert answer["ok"] is False
     assert answer["reason"] == "InternalError"
     assert said in answer["message"]
     assert (await decoder.decode(GOOD)).width == 200
+
+
+def sealed(seals: int) -> int:
+    """GOOD in a file in memory with those seals only."""
+    file = os.memfd_create("original", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.write(file, GOOD)
+    fcntl.fcntl(file, fcntl.F_ADD_SEALS, seals)
+    return file
+
+
+def on_disk() -> int:
+    """GOOD in a file that is not in memory."""
+    with TemporaryFile() as file:
+        file.write(GOOD)
+        file.flush()
+        return os.dup(file.fileno())
+
+
+def proper() -> int:
+    """As it must be."""
+    return sealed(fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
+
+
+FILES: list[tuple[str, list[Callable[[], int]], int, str]] = [
+    ("no file", [], len(GOOD), "one file must come with it"),
+    ("two files", [proper, proper], len(GOOD), "one file must come with it"),
+    ("a hundred files", [proper] * 100, len(GOOD), "one file must come with it"),
+    ("a file on disk", [on_disk], len(GOOD), "not sealed"),
+    ("no file at all but a folder", [lambda: os.open("/", os.O_RDONLY)], 0, "not sealed"),
+    ("a file that only has a name", [lambda: os.open("/dev/null", os.O_PATH)], 0, "not sealed"),
+    ("a file that nothing is sealed of", [lambda: sealed(0)], len(GOOD), "not sealed"),
+    (
+        "a file that can still be written to",
+        [lambda: sealed(fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)],
+        len(GOOD),
+        "not sealed",
+    ),
+    (
+        "a file that can still be cut off",
+        [lambda: sealed(fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW)],
+        len(GOOD),
+        "not sealed",
+    ),
+    (
+        "a file that can still grow",
+        [lambda: sealed(fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK)],
+        len(GOOD),
+        "not sealed",
+    ),
+    ("a file with less in it than is said", [proper], len(GOOD) + 1, f"has {len(GOOD)} bytes, not {len(GOOD) + 1}"),
+    ("a file with more in it than is said", [proper], 1, f"has {len(GOOD)} bytes, not 1"),
+]
+
+
+@pytest.mark.parametrize(("files", "size", "said"), [row[1:] for row in FILES], ids=[row[0] for row in FILES])
+async def test_a_request_without_a_file_that_stays_as_its_header_says_makes_no_sense(
+    decoder: Decoder, files: list[Callable[[], int]], size: int, said: str
+) -> None:
+    with ExitStack() as opened:
+        descriptors = [make() for make in files]
+        for descriptor in descriptors:
+            opened.callback(os.close, descriptor)
+        answer = await decoder.say(asked(bytes=size), *descriptors)
+    assert answer["ok"] is False
+    assert answer["reason"] == "InternalError"
+    assert said in answer["message"]
+    assert (await decoder.decode(GOOD)).width == 200
+    await eventually(lambda: not still_open())
+
+
+async def test_an_original_is_decoded_again_from_its_beginning_wherever_the_first_time_ended(decoder: Decoder) -> None:
+    for payload, width in ((GOOD, 200), (PREFIX + b"say who", 1)):
+        with Original.of(payload) as original:
+            for offset in (0, 3, original.size):
+                os.lseek(original.file, offset, os.SEEK_SET)
+                decoded = await decoder.client.decode(
+                    original, content_type="image/jpeg", renditions=DEFAULT_RENDITIONS, limits=Limits()
+                )
+                assert decoded.width == width
+
+
+async def test_whatever_is_asked_no_file_stays_open_for_it(tmp_path: Path) -> None:
+    async with serving(tmp_path, probing=True, children=1) as decoder:
+
+        async def refused(payload: bytes) -> None:
+            with pytest.raises(DecodeRefused):
+                await decoder.decode(payload)
+
+        async def broken_off(raw: bytes, original: Original) -> None:
+            _, writer = await decoder.called(raw, original.file)
+            writer.close()
+            await writer.wait_closed()
+
+        seen = (await decoder.order("look around"))["descriptors"]
+        before = len(open_files())
+        with Original.of(GOOD) as original:
+            for _ in range(10):
+                await decoder.decode(GOOD)
+                await refused(b"nothing")
+                await refused(GOOD[:-100])
+                await decoder.say(asked(bytes=1), original.file)
+                await decoder.say(asked(bytes=-1), original.file)
+                await decoder.say(b"GET / HTTP/1.1\r\n\r\n", *[original.file] * 5)
+            assert (await decoder.order("look around"))["descriptors"] == seen, "nor in the child"
+            for raw in (b"\0", asked()[:20], asked(bytes=original.size), asked(bytes=1)):
+                for _ in range(5):
+                    await broken_off(raw, original)
+            await refused(PREFIX + b"segfault")
+        await eventually(lambda: not still_open())
+        await decoder.decode(GOOD)
+        assert len(open_files()) == before
 
 
 async def test_a_file_above_the_bound_is_refused_without_being_read(tmp_path: Path) -> None:
@@ -206,11 +324,11 @@ async def test_a_file_above_the_bound_is_refused_without_being_read(tmp_path: Pa
 
 
 async def test_callers_that_leave_in_the_middle_harm_nobody(decoder: Decoder) -> None:
-    for raw in (b"", b"\0", struct.pack(">I", 100) + b"{", asked(bytes=1000) + b"only so much"):
-        _, writer = await asyncio.open_unix_connection(str(decoder.path))
-        writer.write(raw)
-        writer.close()
-        await writer.wait_closed()
+    with Original.of(GOOD) as original:
+        for raw in (b"", b"\0", struct.pack(">I", 100) + b"{", asked(bytes=original.size)):
+            _, writer = await decoder.called(raw, original.file)
+            writer.close()
+            await writer.wait_closed()
     assert (await decoder.decode(GOOD)).width == 200
 
 
@@ -232,9 +350,9 @@ async def test_a_bomb_is_refused_by_its_header(decoder: Decoder) -> None:
 
 
 async def test_without_a_decoder_the_client_says_that_there_is_none(tmp_path: Path) -> None:
-    with pytest.raises(DecoderUnavailable, match="No decoder answers"):
+    with Original.of(GOOD) as original, pytest.raises(DecoderUnavailable, match="No decoder answers"):
         await DecoderClient(str(tmp_path / "nothing.sock")).decode(
-            GOOD, content_type="image/jpeg", renditions=(), limits=Limits()
+            original, content_type="image/jpeg", renditions=(), limits=Limits()
         )
 
 

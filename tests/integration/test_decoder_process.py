@@ -18,6 +18,7 @@ from media_core.renditions import DEFAULT_RENDITIONS
 from media_worker.decoder.client import Decoded, DecoderClient, DecodeRefused, DecoderUnavailable
 from media_worker.decoder.formats import CONTENT_TYPES
 from media_worker.decoder.protocol import Limits
+from media_worker.original import Original
 from support.deadlines import eventually
 from support.images import encoded, gradient, opened
 
@@ -44,9 +45,10 @@ async def program(path: Path, *arguments: str) -> AsyncIterator[asyncio.subproce
 
 
 async def decode(path: Path, data: bytes, content_type: str) -> Decoded:
-    return await DecoderClient(str(path)).decode(
-        data, content_type=content_type, renditions=DEFAULT_RENDITIONS, limits=Limits()
-    )
+    with Original.of(data) as original:
+        return await DecoderClient(str(path)).decode(
+            original, content_type=content_type, renditions=DEFAULT_RENDITIONS, limits=Limits()
+        )
 
 
 async def test_every_format_comes_through_the_whole_program(tmp_path: Path) -> None:

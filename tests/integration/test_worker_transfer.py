@@ -12,6 +12,7 @@ from media_core.reasons import Reason
 from media_worker.calls import SourceRefused, StorageUnavailable
 from media_worker.transfer import Storage, s3_client
 from support.moto_s3 import MotoS3, moto_s3
+from support.originals import content, still_open
 from support.s3_faults import FaultyS3, gets, puts
 
 BUCKET = "media-transfer"
@@ -36,6 +37,13 @@ async def faults(server: MotoS3) -> AsyncIterator[FaultyS3]:
         yield proxy
 
 
+@pytest.fixture(autouse=True)
+def nothing_stays_open() -> Iterator[None]:
+    """Whatever became of it, a fetch has left no original open but the one that it returned."""
+    yield
+    assert still_open() == []
+
+
 def to(url: str, bucket: str = BUCKET) -> Storage:
     session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
     return Storage(s3_client("eu-west-1", url, 4, session), bucket, 4, patience_seconds=2, fetch_seconds=10)
@@ -56,7 +64,13 @@ def original(s3: Any, body: bytes = b"x" * 3_000_000, key: str = KEY, **changes:
 
 async def test_an_original_is_read_as_it_was_confirmed(s3: Any, storage: Storage) -> None:
     source = original(s3)
-    assert await storage.fetch(source) == b"x" * 3_000_000
+    with await storage.fetch(source) as fetched:
+        assert content(fetched) == b"x" * 3_000_000
+
+
+async def test_an_empty_original_is_read_as_well(s3: Any, storage: Storage) -> None:
+    with await storage.fetch(original(s3, b"")) as fetched:
+        assert (fetched.size, content(fetched)) == (0, b"")
 
 
 async def test_a_version_that_was_confirmed_is_read_even_when_a_newer_one_is_there(s3: Any, storage: Storage) -> None:
@@ -73,7 +87,8 @@ async def test_a_version_that_was_confirmed_is_read_even_when_a_newer_one_is_the
         size_bytes=5,
         content_type="image/jpeg",
     )
-    assert await versioned.fetch(source) == b"first"
+    with await versioned.fetch(source) as fetched:
+        assert content(fetched) == b"first"
     versioned.close()
 
 
@@ -107,13 +122,15 @@ async def test_a_missing_bucket_is_a_matter_of_configuration(s3: Any, faults: Fa
 @pytest.mark.parametrize("status", [500, 503, 429])
 async def test_a_short_trouble_is_sat_out(s3: Any, storage: Storage, faults: FaultyS3, status: int) -> None:
     faults.fail(status, gets, count=2)
-    assert len(await storage.fetch(original(s3))) == 3_000_000
+    with await storage.fetch(original(s3)) as fetched:
+        assert content(fetched) == b"x" * 3_000_000
     assert len(faults.made(gets)) == 3
 
 
 async def test_a_connection_that_breaks_off_is_tried_again(s3: Any, storage: Storage, faults: FaultyS3) -> None:
     faults.cut(gets, count=1)
-    assert len(await storage.fetch(original(s3))) == 3_000_000
+    with await storage.fetch(original(s3)) as fetched:
+        assert content(fetched) == b"x" * 3_000_000
 
 
 @pytest.mark.failure("F10")
@@ -158,3 +175,4 @@ async def test_a_cancelled_fetch_stops_reading(s3: Any, storage: Storage, faults
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert still_open() == []

@@ -277,5 +277,5 @@ async def _restarted(here: Scene, whole: int) -> float:
     began = time.monotonic()
     here.tell(f"the operator is killed, at {before} done")
     bound = 2 * AT_ONCE
-    await here.until(before + bound + 1, whole)
+    await here.until(min(before + bound + 1, whole), whole)
     return time.monotonic() - began

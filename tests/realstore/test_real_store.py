@@ -31,6 +31,7 @@ from media_worker.calls import SourceRefused
 from support.api_site import api_site, token
 from support.backends import postgres_server
 from support.deadlines import eventually
+from support.originals import content
 
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01" + bytes(range(256)) * 64
 TYPE = "image/jpeg"
@@ -122,7 +123,8 @@ async def test_an_announced_upload_arrives_and_is_seen_alike_by_api_and_worker(
     assert found.head[:3] == JPEG[:3]
     stat = await api.stat(key, source.etag)
     assert (stat.size_bytes, stat.etag) == (len(JPEG), source.etag)
-    assert await worker.fetch(source) == JPEG
+    with await worker.fetch(source) as original:
+        assert content(original) == JPEG
 
 
 async def test_an_upload_of_undeclared_size_arrives(
@@ -140,7 +142,8 @@ async def test_a_second_upload_is_refused_and_the_first_one_stays(
     source = await uploaded(api, http, key)
     put = await api.presign_put(key, TYPE, 60, size=None, sha256=None)
     assert (await send(http, "PUT", put.url, put.headers, b"another"))[0] == 412
-    assert await worker.fetch(source) == JPEG
+    with await worker.fetch(source) as original:
+        assert content(original) == JPEG
 
 
 async def test_of_uploads_at_once_exactly_one_arrives(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import struct
 import sys
 from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ from media_worker.decoder.confinement import Confinement
 from media_worker.decoder.listener import Listener, Offer
 from media_worker.decoder.nursery import ZYGOTE, Nursery
 from media_worker.decoder.protocol import Decoded, Limits
+from media_worker.original import Original
 from support.probing_zygote import NOT_QUITE_A_WEBP, PREFIX
 
 PROBING = (sys.executable, "-I", str(Path(__file__).with_name("probing_zygote.py")))
@@ -45,9 +47,10 @@ class Decoder:
         limits: Limits | None = None,
     ) -> Decoded:
         """One image."""
-        return await self.client.decode(
-            payload, content_type=content_type, renditions=renditions, limits=limits or Limits()
-        )
+        with Original.of(payload) as original:
+            return await self.client.decode(
+                original, content_type=content_type, renditions=renditions, limits=limits or Limits()
+            )
 
     async def order(self, word: str, *, seconds: int = 30) -> dict[str, Any]:
         """What a child reports that was told to do that."""
@@ -55,11 +58,18 @@ class Decoder:
         report: dict[str, Any] = json.loads(decoded.variants[0].data.removeprefix(NOT_QUITE_A_WEBP))
         return report
 
-    async def say(self, raw: bytes) -> dict[str, Any]:
-        """The header of the answer to bytes that are sent as they are."""
-        reader, writer = await asyncio.open_unix_connection(str(self.path))
+    async def called(self, raw: bytes, *files: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection by which those bytes and files were sent as they are."""
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(str(self.path))
+        if raw:
+            socket.send_fds(sock, [raw], files)
+        return await asyncio.open_unix_connection(sock=sock)
+
+    async def say(self, raw: bytes, *files: int) -> dict[str, Any]:
+        """The header of the answer to bytes and files that are sent as they are."""
+        reader, writer = await self.called(raw, *files)
         try:
-            writer.write(raw)
             async with asyncio.timeout(30):
                 (length,) = struct.unpack(">I", await reader.readexactly(4))
                 answer: dict[str, Any] = json.loads(await reader.readexactly(length))

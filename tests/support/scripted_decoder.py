@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from media_worker.decoder.frames import WireBroken
+from media_worker.decoder.handover import hold, taken
 
 Answer = tuple[dict[str, Any], bytes]
 Script = Callable[["Request"], Awaitable[Answer | None]]
@@ -71,6 +75,7 @@ class ScriptedDecoder:
     hung_up: int = 0
     """Requests that the worker cancelled by closing the connection."""
     _server: asyncio.Server | None = None
+    _serving: set[asyncio.Task[None]] = field(default_factory=set)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _go: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -88,7 +93,7 @@ class ScriptedDecoder:
     async def start(self) -> None:
         """Listen."""
         self.socket.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._serve, str(self.socket))
+        self._server = await asyncio.start_unix_server(self._accept, str(self.socket))
 
     async def stop(self) -> None:
         """Stop listening, and remove the socket."""
@@ -119,10 +124,17 @@ class ScriptedDecoder:
                 self._changed.clear()
                 await self._changed.wait()
 
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hold(writer)
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            header = json.loads(await reader.readexactly(*struct.unpack(">I", await reader.readexactly(4))))
-            request = Request(header, await reader.readexactly(header["bytes"]))
+            header, file = await taken(reader, writer)
+            request = Request(header, os.pread(file, header["bytes"], 0))
+            os.close(file)
             self.requests.append(request)
             self.running += 1
             self._changed.set()
@@ -139,7 +151,7 @@ class ScriptedDecoder:
                 text = json.dumps(answer[0]).encode()
                 writer.write(struct.pack(">I", len(text)) + text + answer[1])
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (WireBroken, ConnectionError):
             self.hung_up += 1
         finally:
             writer.close()

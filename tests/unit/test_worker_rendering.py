@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +17,11 @@ from media_worker.calls import StorageUnavailable
 from media_worker.carrying import Stopwatch
 from media_worker.decoder.client import Decoded, DecodeRefused, DecoderUnavailable, EncodedVariant
 from media_worker.decoder.protocol import Limits
+from media_worker.original import Original
 from media_worker.rendering import Recipe, Rendering
 from media_worker.report import Completed, Failed, GivenBack, Outcome
 from support.build import to_carry
+from support.originals import content, still_open
 
 ASSET_ID = "00000000-0000-4000-8000-000000000001"
 DECODED = Decoded(
@@ -42,11 +45,13 @@ class Memory:
 
     stored: dict[str, bytes] = field(default_factory=dict)
     broken: str = "nothing"
+    open_beside_uploads: list[str] = field(default_factory=list)
 
-    async def fetch(self, source: Source) -> bytearray:
-        return bytearray(source.size_bytes)
+    async def fetch(self, source: Source) -> Original:
+        return Original.of(bytes(source.size_bytes))
 
     async def put(self, key: str, body: bytes) -> None:
+        self.open_beside_uploads += still_open()
         if self.broken in key:
             raise StorageUnavailable("It says 503.")
         self.stored[key] = body
@@ -60,8 +65,9 @@ class Obedient:
     asked: list[Limits] = field(default_factory=list)
 
     async def decode(
-        self, payload: bytearray, *, content_type: str, renditions: Sequence[Rendition], limits: Limits
+        self, original: Original, *, content_type: str, renditions: Sequence[Rendition], limits: Limits
     ) -> Decoded:
+        assert len(content(original)) == original.size
         self.asked.append(limits)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
@@ -177,7 +183,7 @@ async def test_the_first_rendition_that_cannot_be_stored_gives_the_asset_back() 
 class Endless:
     """A decoder that never answers."""
 
-    async def decode(self, payload: bytearray, **asked: Any) -> Decoded:
+    async def decode(self, original: Original, **asked: Any) -> Decoded:
         return await asyncio.get_running_loop().create_future()
 
 
@@ -185,6 +191,50 @@ async def test_a_decode_over_its_time_fails() -> None:
     done = await outcome(Endless(), seconds=0.05)
     assert isinstance(done, Failed)
     assert done.reason is Reason.DEADLINE_EXCEEDED
+
+
+async def test_the_original_is_gone_when_uploading_begins() -> None:
+    storage = Memory()
+    assert isinstance(await outcome(Obedient([DECODED]), storage), Completed)
+    assert len(storage.stored) == 2
+    assert storage.open_beside_uploads == []
+
+
+ENDS: list[tuple[str, Any]] = [
+    ("it is refused", Obedient([DecodeRefused(Reason.UNDECODABLE, "m")])),
+    ("the decoder stays away", Obedient([DecoderUnavailable("no socket")])),
+    ("it takes too long", Endless()),
+    ("the worker itself is at fault", Obedient([KeyError("a bug of ours")])),
+]
+
+
+@pytest.mark.parametrize("decoder", [row[1] for row in ENDS], ids=[row[0] for row in ENDS])
+async def test_no_original_stays_open_however_its_decoding_ends(decoder: Any) -> None:
+    with suppress(KeyError):
+        assert not isinstance(await outcome(decoder, seconds=0.5), Completed)
+    assert still_open() == []
+
+
+@dataclass
+class Waiting(Free):
+    """Nobody's turn ever comes."""
+
+    there: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def fetched(self) -> None:
+        self.there.set()
+        await asyncio.get_running_loop().create_future()
+
+
+async def test_no_original_stays_open_of_an_asset_that_is_stopped_while_it_waits() -> None:
+    turns = Waiting()
+    carrying = asyncio.create_task(outcome(Endless(), turns=turns))
+    await turns.there.wait()
+    assert len(still_open()) == 1
+    carrying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await carrying
+    assert still_open() == []
 
 
 async def test_the_decoder_is_told_the_time_that_is_left() -> None:

@@ -75,11 +75,16 @@ class Calls:
         """Start nothing more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def patiently(self, call: Callable[[], T], given_up: threading.Event | None = None) -> T:
-        """The call's result; `given_up` is set when nobody waits for it any more."""
+    async def patiently(
+        self,
+        call: Callable[[], T],
+        given_up: threading.Event | None = None,
+        discard: Callable[[T], object] = lambda result: None,
+    ) -> T:
+        """The call's result. When nobody waits for it any more, `given_up` is set, and `discard` gets what comes."""
 
         async def once() -> T:
-            return await self._in_thread(lambda: _translated(call), given_up)
+            return await self._in_thread(lambda: _translated(call), given_up, discard)
 
         try:
             return await patiently(once, Transient, self._patience)
@@ -88,7 +93,9 @@ class Calls:
                 f"Object storage did not answer well for {self._patience:.0f} s: {error}"
             ) from error
 
-    async def _in_thread(self, call: Callable[[], T], given_up: threading.Event | None) -> T:
+    async def _in_thread(
+        self, call: Callable[[], T], given_up: threading.Event | None, discard: Callable[[T], object]
+    ) -> T:
         future: Future[T] = self._threads.submit(call)
         try:
             return await asyncio.wrap_future(future)
@@ -96,6 +103,7 @@ class Calls:
             if given_up is not None:
                 given_up.set()
             if not future.cancel():
+                future.add_done_callback(lambda ended: _discarded(ended, discard))
                 await _ended(future)
             raise
 
@@ -106,6 +114,11 @@ async def _ended(future: Future[T]) -> None:
     loop = asyncio.get_running_loop()
     future.add_done_callback(lambda _: loop.call_soon_threadsafe(over.set))
     await over.wait()
+
+
+def _discarded(ended: Future[T], discard: Callable[[T], object]) -> None:
+    if ended.exception() is None:
+        discard(ended.result())
 
 
 def _translated(call: Callable[[], T]) -> T:

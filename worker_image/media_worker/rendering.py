@@ -22,6 +22,7 @@ from media_worker.decoder.client import Decoded, DecodeRefused, DecoderUnavailab
 from media_worker.decoder.fields import HeaderInvalid
 from media_worker.decoder.frames import WireBroken
 from media_worker.decoder.protocol import Limits
+from media_worker.original import Original
 from media_worker.patience import patiently
 from media_worker.report import Completed, Failed, GivenBack, Outcome
 
@@ -32,7 +33,7 @@ DEATHS = 2
 class OriginalsAndRenditions(Protocol):
     """Object storage: see `transfer.Storage`."""
 
-    async def fetch(self, source: Source) -> bytearray: ...
+    async def fetch(self, source: Source) -> Original: ...
 
     async def put(self, key: str, body: bytes) -> None: ...
 
@@ -41,7 +42,7 @@ class Decoder(Protocol):
     """The other container: see `decoder.client.DecoderClient`."""
 
     async def decode(
-        self, payload: bytearray, *, content_type: str, renditions: Sequence[Rendition], limits: Limits
+        self, original: Original, *, content_type: str, renditions: Sequence[Rendition], limits: Limits
     ) -> Decoded: ...
 
 
@@ -83,18 +84,18 @@ class Rendering:
         return Completed(_result(decoded))
 
     async def _decoded(self, asset: MediaAsset, turns: Turns, watch: Stopwatch) -> Decoded | Failed | GivenBack:
-        """Fetch and decode. The original lives in this frame only, so that it is gone when uploading begins."""
-        original = await self._storage.fetch(asset.spec.source)
-        watch.lap("fetched_ms")
-        await turns.fetched()
-        watch.restart()
-        try:
-            return await self._decode(original, asset.spec.source.content_type)
-        finally:
-            watch.lap("decoded_ms")
-            turns.decoded()
+        """Fetch and decode. The original is open in here only, so that it is gone when uploading begins."""
+        with await self._storage.fetch(asset.spec.source) as original:
+            watch.lap("fetched_ms")
+            await turns.fetched()
+            watch.restart()
+            try:
+                return await self._decode(original, asset.spec.source.content_type)
+            finally:
+                watch.lap("decoded_ms")
+                turns.decoded()
 
-    async def _decode(self, original: bytearray, content_type: str) -> Decoded | Failed | GivenBack:
+    async def _decode(self, original: Original, content_type: str) -> Decoded | Failed | GivenBack:
         seconds = self._recipe.asset_timeout_seconds
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds

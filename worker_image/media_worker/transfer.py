@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import boto3
@@ -11,6 +12,7 @@ from botocore.config import Config
 
 from media_core.asset import Source
 from media_worker.calls import Calls, StorageUnavailable, Transient, changed
+from media_worker.original import Original
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -50,10 +52,12 @@ class Storage:
         self._calls = Calls(threads, patience_seconds)
         self._fetch_seconds = fetch_seconds
 
-    async def fetch(self, source: Source) -> bytearray:
+    async def fetch(self, source: Source) -> Original:
         """The original, exactly as it was when its upload was confirmed. Raises SourceRefused, StorageUnavailable."""
         given_up = threading.Event()
-        return await self._calls.patiently(lambda: self._read(source, given_up), given_up)
+        return await self._calls.patiently(
+            lambda: Original(self._parts(source, given_up)), given_up, discard=Original.close
+        )
 
     async def put(self, key: str, body: bytes) -> None:
         """Store a rendition. Raises StorageUnavailable."""
@@ -70,21 +74,21 @@ class Storage:
         self._calls.close()
         self._s3.close()
 
-    def _read(self, source: Source, given_up: threading.Event) -> bytearray:
+    def _parts(self, source: Source, given_up: threading.Event) -> Iterator[bytes]:
+        """An original's bytes as they come. Raises when they are not all, or not those that were confirmed."""
         deadline = time.monotonic() + self._fetch_seconds
         answer = self._s3.get_object(**as_confirmed(self._bucket, source))
         with answer["Body"] as body:
             if (size := answer["ContentLength"]) != source.size_bytes:
                 raise changed(f"it has {size} bytes, and had {source.size_bytes} then")
-            content = bytearray(size)
-            rest = memoryview(content)
-            while read := body.readinto(rest[:CHUNK]):  # type: ignore[arg-type] # the stubs ask for a file
-                rest = rest[read:]
+            missing = size
+            while part := body.read(min(CHUNK, missing)):
+                yield part
+                missing -= len(part)
                 if given_up.is_set() or time.monotonic() > deadline:
                     raise StorageUnavailable(f"Reading the original took longer than {self._fetch_seconds:.0f} s.")
-        if rest:
-            raise Transient(f"The connection broke off after {size - len(rest)} of {size} bytes.")
-        return content
+        if missing:
+            raise Transient(f"The connection broke off after {size - missing} of {size} bytes.")
 
 
 def as_confirmed(bucket: str, source: Source) -> GetObjectRequestTypeDef:

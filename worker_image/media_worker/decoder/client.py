@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 
 from media_core.renditions import Rendition
 from media_worker.decoder.fields import HeaderInvalid
 from media_worker.decoder.frames import WireBroken
+from media_worker.decoder.handover import connected
 from media_worker.decoder.protocol import (
     Decoded,
     DecodeRefused,
@@ -18,7 +18,8 @@ from media_worker.decoder.protocol import (
     Request,
     read_answer,
 )
-from media_worker.decoder.wire import CHUNK_BYTES, read_body, read_header, send
+from media_worker.decoder.wire import read_body, read_header
+from media_worker.original import Original
 
 __all__ = ["DecodeRefused", "Decoded", "DecoderClient", "DecoderUnavailable", "EncodedVariant", "Limits"]
 
@@ -39,24 +40,26 @@ class DecoderClient:
 
     async def decode(
         self,
-        payload: bytes | bytearray | memoryview,
+        original: Original,
         *,
         content_type: str,
         renditions: Sequence[Rendition],
         limits: Limits,
     ) -> Decoded:
-        """Raises DecodeRefused and DecoderUnavailable. When cancelled it closes the connection at once."""
-        body = memoryview(payload).cast("B")
+        """Raises DecodeRefused and DecoderUnavailable. When cancelled it closes the connection at once.
+
+        An original can be decoded again, though not twice at a time: how far its file was read is the same for all.
+        """
         sizes = tuple(RenditionSize(rendition.name, rendition.size) for rendition in renditions)
-        request = Request(sizes, content_type, limits, body.nbytes)
+        request = Request(sizes, content_type, limits, original.size)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                reader, writer = await asyncio.open_unix_connection(self._path, limit=CHUNK_BYTES)
+                reader, writer = await connected(self._path, request.to_header(), original.file)
         except (OSError, TimeoutError) as error:
             raise DecoderUnavailable(f"No decoder answers at {self._path}: {error or 'timed out'}.") from error
         try:
             async with asyncio.timeout(limits.timeout_seconds + SLACK_SECONDS):
-                return await _ask(reader, writer, request, body)
+                return await _answer(reader, request)
         except (WireBroken, HeaderInvalid, OSError) as error:
             raise DecoderUnavailable(f"The decoder broke off: {error}.") from error
         except TimeoutError:
@@ -65,15 +68,6 @@ class DecoderClient:
             writer.transport.abort()
 
 
-async def _ask(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: Request, body: memoryview
-) -> Decoded:
-    """Sending goes on beside reading: a refusal may come before the payload is through."""
-    sending = asyncio.create_task(send(writer, request.to_header(), body))
-    try:
-        expected = read_answer(await read_header(reader), request.renditions)
-        return expected.with_bodies(await read_body(reader, expected.total))
-    finally:
-        sending.cancel()
-        with suppress(asyncio.CancelledError, OSError):
-            await sending
+async def _answer(reader: asyncio.StreamReader, request: Request) -> Decoded:
+    expected = read_answer(await read_header(reader), request.renditions)
+    return expected.with_bodies(await read_body(reader, expected.total))

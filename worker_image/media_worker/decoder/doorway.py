@@ -32,7 +32,7 @@ async def opened(path: Path, accept: Callable[[asyncio.StreamReader, asyncio.Str
 
 
 async def unless_hung_up(reader: asyncio.StreamReader, work: Coroutine[Any, Any, T]) -> T:
-    """The work's result, or HungUp and no work. Bytes after the payload are no part of the protocol either."""
+    """The work's result, or HungUp and no work. Bytes after the request are no part of the protocol either."""
     working, leaving = asyncio.create_task(work), asyncio.create_task(reader.read(1))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -20,13 +22,13 @@ from media_worker.decoder.children import Children, Reply
 from media_worker.decoder.doorway import HungUp, opened, unless_hung_up
 from media_worker.decoder.fields import HeaderInvalid
 from media_worker.decoder.frames import Malformed, WireBroken
+from media_worker.decoder.handover import check, hold, taken
 from media_worker.decoder.protocol import DecodeRefused, Request, refusal_header
-from media_worker.decoder.wire import CHUNK_BYTES, read_header, send
+from media_worker.decoder.wire import CHUNK_BYTES, send
 
 log = structlog.get_logger()
 
 HEADER_SECONDS = 10.0
-PAYLOAD_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
 DRAIN_SECONDS = 5.0
 
@@ -70,6 +72,7 @@ class Listener:
         await self._children.stop()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hold(writer)
         task = asyncio.create_task(self._serve(reader, writer))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -78,7 +81,7 @@ class Listener:
         """One connection, from its first byte to its last. Only cancellation leaves here."""
         try:
             async with self._room:
-                reply = await self._reply(reader)
+                reply = await self._reply(reader, writer)
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await send(writer, reply.header, memoryview(reply.body))
                     await _drain_request(reader, writer)
@@ -89,15 +92,16 @@ class Listener:
         finally:
             writer.transport.abort()
 
-    async def _reply(self, reader: asyncio.StreamReader) -> Reply:
+    async def _reply(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Reply:
         began = time.monotonic()
         try:
             async with asyncio.timeout(HEADER_SECONDS):
-                request = Request.read(await read_header(reader))
-            if request.size_bytes > self._offer.max_payload_bytes:
-                message = f"The file has {request.size_bytes} bytes; {self._offer.max_payload_bytes} are allowed."
-                raise DecodeRefused(Reason.TOO_LARGE, message)
-            reply = await self._decode(request, reader)
+                header, file = await taken(reader, writer)
+            try:
+                request = self._understood(header, file)
+                reply = await self._decode(request, file, reader)
+            finally:
+                os.close(file)
         except (HeaderInvalid, Malformed) as error:
             return _refused(Reason.INTERNAL_ERROR, f"The decoder does not understand the request: {error}.")
         except DecodeRefused as refused:
@@ -115,36 +119,27 @@ class Listener:
         )
         return reply
 
-    async def _decode(self, request: Request, reader: asyncio.StreamReader) -> Reply:
-        """The file lies in memory that the child reads it from, so that it is never copied into a process."""
-        file = os.memfd_create("image", os.MFD_CLOEXEC)
-        try:
-            async with asyncio.timeout(PAYLOAD_SECONDS):
-                await _receive(reader, file, request.size_bytes)
-            os.lseek(file, 0, os.SEEK_SET)
-            return await unless_hung_up(reader, self._by_a_child(request, file))
-        finally:
-            os.close(file)
+    def _understood(self, header: Mapping[str, Any], file: int) -> Request:
+        """Raises HeaderInvalid and DecodeRefused."""
+        request = Request.read(header)
+        if request.size_bytes > self._offer.max_payload_bytes:
+            message = f"The file has {request.size_bytes} bytes; {self._offer.max_payload_bytes} are allowed."
+            raise DecodeRefused(Reason.TOO_LARGE, message)
+        check(file, request.size_bytes)
+        return request
+
+    async def _decode(self, request: Request, file: int, reader: asyncio.StreamReader) -> Reply:
+        """A child reads it from where the worker wrote it."""
+        os.lseek(file, 0, os.SEEK_SET)  # how far an attempt before has read is the same for all who have the file
+        return await unless_hung_up(reader, self._by_a_child(request, file))
 
     async def _by_a_child(self, request: Request, file: int) -> Reply:
         async with self._children.one() as child:
             return await child.decode(request, file)
 
 
-async def _receive(reader: asyncio.StreamReader, file: int, size: int) -> None:
-    missing = size
-    while missing:
-        part = await reader.read(min(missing, CHUNK_BYTES))
-        if not part:
-            raise HungUp(f"{missing} of {size} bytes were missing")
-        view = memoryview(part)
-        while view:
-            view = view[os.write(file, view) :]
-        missing -= len(part)
-
-
 async def _drain_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A refusal may come before the payload was read: closing over unread bytes would tear the answer away."""
+    """What made no sense was not read to its end: closing over unread bytes would tear the answer away."""
     writer.write_eof()
     while await reader.read(CHUNK_BYTES):
         pass

@@ -63,7 +63,7 @@ class RenditionSize:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One image to decode. Its `size_bytes` of payload follow the header."""
+    """One image to decode. The file that it is in, of `size_bytes`, comes with the header."""
 
     renditions: tuple[RenditionSize, ...]
     content_type: str

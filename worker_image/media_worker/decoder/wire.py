@@ -11,10 +11,11 @@ from media_worker.decoder.frames import LENGTH, WireBroken, header_length, pack,
 CHUNK_BYTES = 1 << 20
 
 
-async def read_header(reader: asyncio.StreamReader) -> dict[str, Any]:
-    """The next header. Raises WireBroken."""
+async def read_header(reader: asyncio.StreamReader, start: bytes = b"") -> dict[str, Any]:
+    """The next header; `start` is what was received of its length by other means. Raises WireBroken."""
     try:
-        return unpack(await reader.readexactly(header_length(await reader.readexactly(LENGTH.size))))
+        prefix = start + await reader.readexactly(LENGTH.size - len(start))
+        return unpack(await reader.readexactly(header_length(prefix)))
     except (asyncio.IncompleteReadError, ConnectionError) as error:
         raise WireBroken(f"the connection ended before a header was whole: {error}") from None
 
