@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket as sockets
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -15,8 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from media_worker.decoder.doorway import accept, door
 from media_worker.decoder.frames import WireBroken
-from media_worker.decoder.handover import hold, taken
+from media_worker.decoder.handover import taken
 
 Answer = tuple[dict[str, Any], bytes]
 Script = Callable[["Request"], Awaitable[Answer | None]]
@@ -74,7 +76,7 @@ class ScriptedDecoder:
     most_at_once: int = 0
     hung_up: int = 0
     """Requests that the worker cancelled by closing the connection."""
-    _server: asyncio.Server | None = None
+    _accepting: asyncio.Task[None] | None = None
     _serving: set[asyncio.Task[None]] = field(default_factory=set)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _go: asyncio.Event = field(default_factory=asyncio.Event)
@@ -92,14 +94,14 @@ class ScriptedDecoder:
 
     async def start(self) -> None:
         """Listen."""
-        self.socket.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._accept, str(self.socket))
+        self._accepting = asyncio.create_task(accept(door(self.socket), self._begin))
 
     async def stop(self) -> None:
         """Stop listening, and remove the socket."""
-        if self._server is not None:
-            self._server.close()
-        self._server = None
+        if self._accepting is not None:
+            self._accepting.cancel()
+            await asyncio.wait([self._accepting])
+        self._accepting = None
         self.socket.unlink(missing_ok=True)
 
     def hold(self) -> None:
@@ -124,15 +126,14 @@ class ScriptedDecoder:
                 self._changed.clear()
                 await self._changed.wait()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        hold(writer)
-        task = asyncio.create_task(self._serve(reader, writer))
+    def _begin(self, sock: sockets.socket) -> None:
+        task = asyncio.create_task(self._serve(sock))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, sock: sockets.socket) -> None:
         try:
-            header, file = await taken(reader, writer)
+            header, file = await taken(sock)
             request = Request(header, os.pread(file, header["bytes"], 0))
             os.close(file)
             self.requests.append(request)
@@ -140,7 +141,7 @@ class ScriptedDecoder:
             self._changed.set()
             self.most_at_once = max(self.most_at_once, self.running)
             try:
-                if await self._cancelled(reader):
+                if await self._cancelled(sock):
                     self.hung_up += 1
                     return
                 answer = await self.script(request)
@@ -149,19 +150,21 @@ class ScriptedDecoder:
                 self._changed.set()
             if answer is not None:
                 text = json.dumps(answer[0]).encode()
-                writer.write(struct.pack(">I", len(text)) + text + answer[1])
-                await writer.drain()
+                frame = struct.pack(">I", len(text)) + text + answer[1]
+                await asyncio.get_running_loop().sock_sendall(sock, frame)
         except (WireBroken, ConnectionError):
             self.hung_up += 1
         finally:
-            writer.close()
+            sock.close()
 
-    async def _cancelled(self, reader: asyncio.StreamReader) -> bool:
+    async def _cancelled(self, sock: sockets.socket) -> bool:
         """Wait to be released; whether the worker hung up before."""
-        going, closed = asyncio.create_task(self._go.wait()), asyncio.create_task(reader.read(1))
+        going = asyncio.create_task(self._go.wait())
+        closed = asyncio.create_task(asyncio.get_running_loop().sock_recv(sock, 1))
         try:
             await asyncio.wait([going, closed], return_when=asyncio.FIRST_COMPLETED)
             return closed.done() and not going.done()
         finally:
-            going.cancel()
-            closed.cancel()
+            for task in (going, closed):
+                task.cancel()
+            await asyncio.wait([going, closed])

@@ -2,7 +2,7 @@
 
 Only its descriptor travels (SCM_RIGHTS), so that what is in it is copied to no process but the one that decodes it.
 Apart from `wire` because asyncio's transports neither send descriptors nor keep those that come: both ends pass them
-by the socket itself, the worker before there is a transport, the decoder while its transport is held.
+by the socket itself, before there is a transport.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import fcntl
 import os
 import socket
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from media_worker.decoder.fields import HeaderInvalid
-from media_worker.decoder.frames import LENGTH, Malformed, pack
-from media_worker.decoder.wire import CHUNK_BYTES, read_header
+from media_worker.decoder.frames import LENGTH, Malformed, WireBroken, header_length, pack, unpack
+from media_worker.decoder.wire import CHUNK_BYTES
 
 UNCHANGING = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 """Seals of a file in memory that stays as it is, whoever holds it. They cannot be broken."""
@@ -41,27 +41,20 @@ async def connected(
         raise
 
 
-def hold(writer: asyncio.StreamWriter) -> None:
-    """Let nothing be read of a connection until `taken` does; in time only in the moment in which it is made."""
-    _transport(writer).pause_reading()
-
-
-async def taken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[dict[str, Any], int]:
-    """The first header of a connection that is held, and the file that came with its first byte. The caller closes it.
+async def taken(sock: socket.socket) -> tuple[dict[str, Any], int]:
+    """The first header of a new connection, and the file that came with its first byte. The caller closes it.
 
     Raises WireBroken, and Malformed where not exactly one file came.
     """
-    with writer.get_extra_info("socket").dup() as sock:  # asyncio lets nobody watch the descriptor of a transport
-        await _readable(sock)
-        # There is room for one descriptor; of more the kernel closes the rest and says that something was cut off.
-        start, files, flags, _address = socket.recv_fds(sock, LENGTH.size, 1)
+    await _readable(sock)
+    # There is room for one descriptor; of more the kernel closes the rest and says that something was cut off.
+    start, files, flags, _address = socket.recv_fds(sock, LENGTH.size, 1)
     try:
-        for file in files:
-            os.set_inheritable(file, False)
-        _transport(writer).resume_reading()
-        header = await read_header(reader, start)
+        prefix = start + await _exactly(sock, LENGTH.size - len(start))
+        header = unpack(await _exactly(sock, header_length(prefix)))
         if len(files) != 1 or flags & socket.MSG_CTRUNC:
             raise Malformed("one file must come with it")
+        os.set_inheritable(files[0], False)
     except BaseException:
         for file in files:
             os.close(file)
@@ -91,6 +84,11 @@ async def _readable(sock: socket.socket) -> None:
         loop.remove_reader(sock)
 
 
-def _transport(writer: asyncio.StreamWriter) -> asyncio.Transport:
-    """Of a socket, so it reads as well; typing knows a writer's transport for its writing only."""
-    return cast(asyncio.Transport, writer.transport)
+async def _exactly(sock: socket.socket, length: int) -> bytes:
+    loop, parts = asyncio.get_running_loop(), bytearray()
+    while len(parts) < length:
+        part = await loop.sock_recv(sock, length - len(parts))
+        if not part:
+            raise WireBroken("the connection ended before a header was whole")
+        parts += part
+    return bytes(parts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,12 +20,12 @@ import structlog
 
 from media_core.reasons import Reason
 from media_worker.decoder.children import Children, Reply
-from media_worker.decoder.doorway import HungUp, opened, unless_hung_up
+from media_worker.decoder.doorway import HungUp, accept, door, unless_hung_up
 from media_worker.decoder.fields import HeaderInvalid
-from media_worker.decoder.frames import Malformed, WireBroken
-from media_worker.decoder.handover import check, hold, taken
+from media_worker.decoder.frames import Malformed, WireBroken, pack
+from media_worker.decoder.handover import check, taken
 from media_worker.decoder.protocol import DecodeRefused, Request, refusal_header
-from media_worker.decoder.wire import CHUNK_BYTES, send
+from media_worker.decoder.wire import CHUNK_BYTES
 
 log = structlog.get_logger()
 
@@ -51,17 +52,18 @@ class Listener:
         self._offer = offer
         self._room = asyncio.Semaphore(offer.max_connections)
         self._running: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._accepting: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """The children first, then the socket: whoever can connect is served."""
         await self._children.start()
-        self._server = await opened(self._path, self._accept)
+        self._accepting = asyncio.create_task(accept(door(self._path), self._begin))
 
     async def stop(self) -> None:
         """Accept no more, let what runs end within five seconds, end the children."""
-        if self._server is not None:
-            self._server.close()
+        if self._accepting is not None:
+            self._accepting.cancel()
+            await asyncio.wait([self._accepting])
             with suppress(FileNotFoundError):
                 self._path.unlink()
         if self._running:
@@ -71,35 +73,36 @@ class Listener:
             await asyncio.gather(*late, return_exceptions=True)
         await self._children.stop()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        hold(writer)
-        task = asyncio.create_task(self._serve(reader, writer))
+    def _begin(self, sock: socket.socket) -> None:
+        task = asyncio.create_task(self._serve(sock))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, sock: socket.socket) -> None:
         """One connection, from its first byte to its last. Only cancellation leaves here."""
+        loop = asyncio.get_running_loop()
         try:
             async with self._room:
-                reply = await self._reply(reader, writer)
+                reply = await self._reply(sock)
                 async with asyncio.timeout(ANSWER_SECONDS):
-                    await send(writer, reply.header, memoryview(reply.body))
-                    await _drain_request(reader, writer)
+                    await loop.sock_sendall(sock, pack(reply.header))
+                    await loop.sock_sendall(sock, reply.body)
+                    await _drain_request(sock)
         except (HungUp, WireBroken, OSError, TimeoutError) as error:
             log.info("request abandoned", why=f"{type(error).__name__}: {error}")
         except Exception:
             log.exception("request broke")
         finally:
-            writer.transport.abort()
+            sock.close()
 
-    async def _reply(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Reply:
+    async def _reply(self, sock: socket.socket) -> Reply:
         began = time.monotonic()
         try:
             async with asyncio.timeout(HEADER_SECONDS):
-                header, file = await taken(reader, writer)
+                header, file = await taken(sock)
             try:
                 request = self._understood(header, file)
-                reply = await self._decode(request, file, reader)
+                reply = await self._decode(request, file, sock)
             finally:
                 os.close(file)
         except (HeaderInvalid, Malformed) as error:
@@ -128,20 +131,21 @@ class Listener:
         check(file, request.size_bytes)
         return request
 
-    async def _decode(self, request: Request, file: int, reader: asyncio.StreamReader) -> Reply:
+    async def _decode(self, request: Request, file: int, sock: socket.socket) -> Reply:
         """A child reads it from where the worker wrote it."""
         os.lseek(file, 0, os.SEEK_SET)  # how far an attempt before has read is the same for all who have the file
-        return await unless_hung_up(reader, self._by_a_child(request, file))
+        leaving = asyncio.get_running_loop().sock_recv(sock, 1)
+        return await unless_hung_up(leaving, self._by_a_child(request, file))
 
     async def _by_a_child(self, request: Request, file: int) -> Reply:
         async with self._children.one() as child:
             return await child.decode(request, file)
 
 
-async def _drain_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _drain_request(sock: socket.socket) -> None:
     """What made no sense was not read to its end: closing over unread bytes would tear the answer away."""
-    writer.write_eof()
-    while await reader.read(CHUNK_BYTES):
+    sock.shutdown(socket.SHUT_WR)
+    while await asyncio.get_running_loop().sock_recv(sock, CHUNK_BYTES):
         pass
 
 

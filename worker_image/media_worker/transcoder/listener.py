@@ -13,10 +13,10 @@ from pathlib import Path
 import structlog
 
 from media_core.reasons import Reason
-from media_worker.decoder.doorway import HungUp, opened, unless_hung_up
+from media_worker.decoder.doorway import HungUp, door, unless_hung_up
 from media_worker.decoder.fields import HeaderInvalid
 from media_worker.decoder.frames import Malformed, WireBroken, pack
-from media_worker.decoder.wire import read_header
+from media_worker.decoder.wire import CHUNK_BYTES, read_header
 from media_worker.transcoder.protocol import Request, TranscodeRefused, done_frame, refusal_frame
 from media_worker.transcoder.transcoding import Tell, Transcoder
 
@@ -40,7 +40,7 @@ class Listener:
 
     async def start(self) -> None:
         """From now on films are taken. Raises OSError."""
-        self._server = await opened(self._path, self._accept)
+        self._server = await asyncio.start_unix_server(self._accept, sock=door(self._path), limit=CHUNK_BYTES)
 
     async def stop(self) -> None:
         """Accept no more and end what runs: a film takes too long to be waited for."""
@@ -80,7 +80,7 @@ class Listener:
             async with asyncio.timeout(HEADER_SECONDS):
                 request = Request.read(await read_header(reader))
             film = request.film
-            await unless_hung_up(reader, self._alone(request, tell))
+            await unless_hung_up(reader.read(1), self._alone(request, tell))
         except (HeaderInvalid, Malformed) as error:
             return refusal_frame(Reason.INTERNAL_ERROR, f"The transcoder does not understand the request: {error}.")
         except TranscodeRefused as refused:
