@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -102,6 +103,7 @@ class Operator:
         """Until `stop` is set (0), or until a task fails or the Lease is lost (1). It works only while it leads."""
         async with AsyncExitStack() as stack:
             await self._serve(stack)
+            gc.freeze()  # what start-up made: a collection that walks it takes 70 ms, and everything waits
             log.info("operator_started", namespace=self.settings.namespace, port=self.settings.operator_port)
             if not await _before(stop, self.leadership.acquire()):
                 log.info("operator_stopped", failed=[])

@@ -51,6 +51,8 @@ SINCE = "SELECT id::text, transcode_status, updated_at FROM media.assets WHERE s
 AT_ONCE = 8
 EVERYWHERE = "0.0.0.0"
 DATABASE_SECRET, STORE_SECRET = "bench-database", "bench-store"
+WORKER_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
+DECODER_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}}
 IDLE_SECONDS, SHORT_IDLE_SECONDS = 120, 3
 NO_JOB_SECONDS = 90.0
 ANSWER_SECONDS = 60.0
@@ -235,11 +237,16 @@ async def _answering(url: str) -> None:
 def chart_values(turn: Turn, concurrency: int) -> dict[str, Any]:
     """What differs from the local stack: services outside the node, no replicas to spare, and no autoscaler."""
     return {
-        # One replica with the share of two: it is for answering while workers take every core they can get.
-        "api": {"replicas": 1, "resources": {"requests": {"cpu": "500m", "memory": "128Mi"}}},
+        # On the same two cores the API is for answering, and workers take what is left: requests are what says so.
+        "api": {"replicas": 1, "resources": {"requests": {"cpu": "1", "memory": "128Mi"}}},
         "operator": {"replicas": 1},
         "autoscaling": {"enabled": False},
-        "pool": {"replicas": 1, "concurrency": concurrency, "idleSeconds": IDLE_SECONDS},
+        "pool": {
+            "replicas": 1,
+            "concurrency": concurrency,
+            "idleSeconds": IDLE_SECONDS,
+            "template": {"resources": {"worker": WORKER_RESOURCES, "decoder": DECODER_RESOURCES}},
+        },
         "postgresql": {"existingSecret": DATABASE_SECRET, "embedded": {"enabled": False}},
         "s3": {
             "bucket": turn.store.bucket,

@@ -15,6 +15,8 @@ from media_devcluster.local.layout import CGROUP
 ROOT = Path("/sys/fs/cgroup")
 REMOVE_SECONDS = 20.0
 POLL_SECONDS = 0.1
+WEIGHTS = {"cpu.shares": 1024, "cpu.weight": 100}
+"""Files of versions 1 and 2 that say what a group weighs, and what one has by default."""
 
 
 def unified() -> bool:
@@ -23,9 +25,17 @@ def unified() -> bool:
 
 
 def make() -> None:
-    """The node's group in every hierarchy, with every controller handed down. Raises OSError."""
+    """The node's group in every hierarchy, with every controller handed down. Raises OSError.
+
+    It weighs what all of the machine's cores weigh, as a node's group of pods does: with the usual weight, all pods
+    together would get as much as any one process outside.
+    """
+    cores = os.cpu_count() or 1
     for base in _hierarchies():
         (base / CGROUP).mkdir(exist_ok=True)
+        for name, usual in WEIGHTS.items():
+            if (base / CGROUP / name).exists():
+                (base / CGROUP / name).write_text(str(usual * cores), encoding="ascii")
         if base.name == "cpuset" or ((base / "cpuset.cpus").exists() and not unified()):
             for name in ("cpuset.cpus", "cpuset.mems"):
                 (base / CGROUP / name).write_text((base / name).read_text(encoding="ascii"), encoding="ascii")
