@@ -85,18 +85,21 @@ async def test_a_worker_killed_at_work_makes_what_it_had_begun_a_suspect_and_fre
     site: Site, slow: Path
 ) -> None:
     async with held(site, slow) as work:
+        announced = await _bound_beside(site, work)
+        await status_when(site, announced, lambda status: status["phase"] == "Processing")
         waiting = await _bound_beside(site, work)
 
         work.worker.kill()
 
-        suspect = await status_when(site, work.asset_id, isolated)
-        assert (suspect["phase"], suspect["attempts"]) == ("Pending", 0)
+        for asset_id in (work.asset_id, announced):
+            suspect = await status_when(site, asset_id, isolated)
+            assert (suspect["phase"], suspect["attempts"]) == ("Pending", 0)
     assert condition({"status": await job_status(site, work.job)}, "Failed")["reason"] == "BackoffLimitExceeded"
     freed = await status_when(site, waiting, lambda status: status.get("assignedJob") != work.job)
     assert not isolated(freed)
     again = await status_when(site, work.asset_id, lambda status: status.get("assignedJob"))
     assert await _runs_alone(site, again["assignedJob"]) == work.asset_id
-    await completed_once(site, work.asset_id, waiting)
+    await completed_once(site, work.asset_id, announced, waiting)
     assert await _runs_alone(site, (await site.status(waiting))["assignedJob"]) is None
 
 

@@ -15,7 +15,7 @@ from media_core.asset import MediaAsset, Phase
 from media_core.reasons import Reason
 from media_worker.hand import (
     HOLDS_ORIGINAL,
-    NOT_BEGUN,
+    NOT_DECODED,
     Action,
     Announce,
     Claim,
@@ -59,11 +59,9 @@ def _react(hand: Hand, event: Event) -> Step:
         case Ended(claim):
             return hand.without(claim), ()
         case DrainBegan():
-            return _stop_all(replace(hand, draining=True), NOT_BEGUN)
+            return _stop_all(replace(hand, draining=True), NOT_DECODED)
         case DrainOver():
-            return _stop_all(
-                replace(hand, draining=True), NOT_BEGUN | {Stage.ANNOUNCED, Stage.DECODING, Stage.UPLOADING}
-            )
+            return _stop_all(replace(hand, draining=True), NOT_DECODED | {Stage.DECODING, Stage.UPLOADING})
         case _:
             assert_never(event)
 
@@ -172,18 +170,17 @@ def _stop(hand: Hand, claim: Claim, reason: Reason) -> Step:
 
 
 def _fill(hand: Hand) -> Step:
-    """Announce and decode what is ready as decoders come free, and fetch ahead while there is room and memory.
-
-    A worker that drains decodes what it has announced, and begins nothing more.
-    """
+    """Announce and decode what is ready as decoders come free, and fetch ahead while there is room and memory."""
+    if hand.draining:
+        return hand, ()
     actions: list[Action] = []
-    for claim in [] if hand.draining else _to_announce(hand):
+    for claim in _to_announce(hand):
         hand = hand.at(claim, Stage.ANNOUNCED)
         actions.append(Announce(claim))
     for claim in _to_decode(hand):
         hand = hand.at(claim, Stage.DECODING)
         actions.append(Decode(claim))
-    for claim in [] if hand.draining else _to_fetch(hand):
+    for claim in _to_fetch(hand):
         hand = hand.at(claim, Stage.FETCHING)
         actions.append(Fetch(claim))
     return hand, tuple(actions)

@@ -30,8 +30,8 @@ class Stage(StrEnum):
 
 
 HOLDS_ORIGINAL = frozenset({Stage.FETCHING, Stage.READY, Stage.ANNOUNCED, Stage.DECODING})
-NOT_BEGUN = frozenset({Stage.WAITING, Stage.FETCHING, Stage.READY})
-"""Stages before the report Processing: nobody suspects such an asset when the worker crashes."""
+NOT_DECODED = frozenset({Stage.WAITING, Stage.FETCHING, Stage.READY, Stage.ANNOUNCED})
+"""Stages before decoding: a worker that drains gives such an asset back."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
