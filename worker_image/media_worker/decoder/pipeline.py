@@ -22,7 +22,7 @@ from media_worker.decoder.steps.shrink import shrink
 from media_worker.decoder.steps.srgb import in_srgb
 from media_worker.decoder.steps.upright import upright
 
-RECIPE_VERSION = 2
+RECIPE_VERSION = 3
 """Raised whenever the same original would give other renditions."""
 
 STEPS: tuple[Callable[[Picture], Picture], ...] = (shrink, upright, in_srgb)

@@ -23,7 +23,7 @@ class Fidelity:
 FIDELITIES = (
     Fidelity(200, quality=86, method=4),
     Fidelity(800, quality=80, method=2),
-    Fidelity(float("inf"), quality=78, method=1),
+    Fidelity(float("inf"), quality=75, method=0),
 )
 
 
