@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from media_core.scheduling import Waiting
@@ -33,6 +33,10 @@ class Line:
 
     def __len__(self) -> int:
         return len(self._there)
+
+    def __iter__(self) -> Iterator[Waiting]:
+        """All of them, in no order."""
+        return iter(self._there.values())
 
     def add(self, waiting: Waiting) -> None:
         """One more, or one of whom something is new."""

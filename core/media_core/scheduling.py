@@ -21,6 +21,8 @@ STUCK_AFTER = timedelta(seconds=30)
 """A Job seen without a ready pod for that long does not start by itself (F8)."""
 LOST_AFTER = timedelta(seconds=60)
 """A Job that was ready and has not been for that long sits on a lost node (F6)."""
+WAITS_LONG_AFTER = timedelta(seconds=30)
+"""That all workers are busy is no news before: in a burst nearly every image waits, and is bound within seconds."""
 ISOLATED_SHARE = 4
 """At most one slot in so many is for assets that run alone."""
 
@@ -35,6 +37,10 @@ class Waiting:
     created: datetime
     not_before: datetime | None = None
     isolated: bool = False
+
+    def due(self, now: datetime) -> bool:
+        """Whether nothing but a free worker is missing."""
+        return self.not_before is None or self.not_before <= now
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +135,7 @@ def schedule(seen: Snapshot, now: datetime) -> tuple[Action, ...]:
     lost = {action.job for action in freed if isinstance(action, Retire)}
     seats = [seat for seat in seen.seats if seat.job not in lost]
     general = [seat for seat in seats if seat.isolated_for is None]
-    due = [asset for asset in seen.waiting if asset.not_before is None or asset.not_before <= now]
+    due = [asset for asset in seen.waiting if asset.due(now)]
     alone = [asset for asset in due if asset.isolated]
     shared = [asset for asset in due if not asset.isolated]
 
@@ -293,19 +299,31 @@ def fair_order(waiting: Sequence[Waiting], bound_by_owner: Counter[str]) -> Iter
             heapq.heappush(heads, (bound + 1, *queues[owner][0][:3], owner))
 
 
-def waits_because(seen: Snapshot, now: datetime) -> tuple[Reason, str]:
+@dataclass(frozen=True, slots=True)
+class Hindrance:
+    """What keeps the due assets of a pool waiting. Who has waited for no longer than `patience` need not hear it."""
+
+    reason: Reason
+    message: str
+    patience: timedelta = timedelta()
+
+
+def waits_because(seen: Snapshot, now: datetime) -> Hindrance:
     """The answer to "why is it still waiting?" for the assets of a pool that could be bound but are not."""
     if seen.spec.paused:
-        return Reason.POOL_PAUSED, "Its pool is paused; set spec.paused to false to go on."
+        return Hindrance(Reason.POOL_PAUSED, "Its pool is paused; set spec.paused to false to go on.")
     if any(is_stuck(seat, now) for seat in seen.seats):
-        return Reason.WORKERS_STUCK, "The workers of its pool do not start; see the pool's condition WorkersStuck."
+        return Hindrance(
+            Reason.WORKERS_STUCK, "The workers of its pool do not start; see the pool's condition WorkersStuck."
+        )
     if seen.degraded:
-        return Reason.POOL_DEGRADED, "Object storage does not answer well; work goes on when it does."
+        return Hindrance(Reason.POOL_DEGRADED, "Object storage does not answer well; work goes on when it does.")
     if seen.spec.replicas == 0:
-        return Reason.NO_FREE_WORKER, "Its pool has 0 replicas; scale it up to go on."
+        return Hindrance(Reason.NO_FREE_WORKER, "Its pool has 0 replicas; scale it up to go on.")
     waiting, busy = seen.queued, sum(len(seat.bound) for seat in seen.seats)
-    return (
+    return Hindrance(
         Reason.NO_FREE_WORKER,
         f"All of the pool's {len(seen.seats)} workers (of {seen.spec.replicas} slots) are busy: "
         f"{waiting} wait, {busy} are being worked on.",
+        WAITS_LONG_AFTER,
     )

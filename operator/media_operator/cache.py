@@ -178,9 +178,8 @@ class AssetIndex:
     def __init__(self) -> None:
         self.transcoding: set[str] = set()
         """Videos for MediaConvert that are not settled."""
-        self.waiting: dict[str, set[str]] = defaultdict(set)
         self.lines: dict[str, Line] = defaultdict(Line)
-        """Those who wait, in order."""
+        """Those who wait, by pool."""
         self.bound: dict[str, set[str]] = defaultdict(set)
         self.settled_by: Counter[str] = Counter()
 
@@ -188,7 +187,6 @@ class AssetIndex:
         """Follow one change of the cache."""
         if before is not None:
             self.transcoding.discard(name)
-            self.waiting[pool_of(before.spec)].discard(name)
             if after is None or not waits(after) or pool_of(after.spec) != pool_of(before.spec):
                 self.lines[pool_of(before.spec)].discard(name)
             if job := bound_to(before):
@@ -203,7 +201,6 @@ class AssetIndex:
             if in_transcoding(after):
                 self.transcoding.add(name)
             if waits(after):
-                self.waiting[pool_of(after.spec)].add(name)
                 self.lines[pool_of(after.spec)].add(waiting_of(after))
             if job := bound_to(after):
                 self.bound[job].add(name)

@@ -8,13 +8,11 @@ from datetime import datetime, timedelta
 from media_core.asset import MediaAsset
 from media_core.conditions import Truth
 from media_core.reasons import Reason
-from media_core.scheduling import Snapshot, waits_because
+from media_core.scheduling import Snapshot, Waiting, waits_because
 from media_operator.world import World
 from media_operator.writing import StatusWriting
 
 EVERY = timedelta(seconds=5)
-PATIENCE = timedelta(seconds=30)
-"""That all workers are busy is no news before: in a burst nearly every image waits, and is bound within seconds."""
 AT_ONCE = 20
 """Waiting assets told in one go: a pool's trouble must not become ten thousand writes."""
 
@@ -35,18 +33,23 @@ class Explaining:
         if now - self._told.get(pool, now - EVERY) < EVERY:
             return
         self._told[pool] = now
-        reason, message = waits_because(seen, now)
-        patience = PATIENCE if reason is Reason.NO_FREE_WORKER and seen.spec.replicas > 0 else EVERY
-        still = self._world.index.waiting.get(pool, set()) - binding
-        waiting = [asset for name in still if _due(asset := self._world.assets[name], now)]
-        waiting.sort(key=lambda asset: (asset.metadata.creation_timestamp or now, asset.name))
-        await self._tell((asset for asset in waiting if _since(asset, now) >= patience), reason, message, now)
+        why = waits_because(seen, now)
+        patience = max(EVERY, why.patience)
+        waiting = (
+            self._world.assets[each.name] for each in self._in_line(pool) if each.due(now) and each.name not in binding
+        )
+        long = (asset for asset in waiting if _since(asset, now) >= patience)
+        await self._tell(long, why.reason, why.message, now)
 
     async def without_pool(self, pool: str, now: datetime) -> None:
         """Those whose pool is not there; they are told at once."""
         message = f"There is no MediaWorkerPool named {pool}; create it, and the asset is processed."
-        waiting = [self._world.assets[name] for name in sorted(self._world.index.waiting.get(pool, ()))]
+        waiting = (self._world.assets[each.name] for each in self._in_line(pool))
         await self._tell(waiting, Reason.POOL_MISSING, message, now)
+
+    def _in_line(self, pool: str) -> list[Waiting]:
+        """All who wait, oldest first."""
+        return sorted(self._world.index.lines[pool], key=lambda each: (each.created, each.name))
 
     async def _tell(self, waiting: Iterable[MediaAsset], reason: Reason, message: str, now: datetime) -> None:
         news = [asset for asset in waiting if asset.status is not None and asset.status.reason != reason.value]
@@ -59,8 +62,3 @@ def _since(asset: MediaAsset, now: datetime) -> timedelta:
     """For how long its summary has been what it is."""
     summary = asset.status.succeeded if asset.status else None
     return now - summary.last_transition_time if summary else timedelta()
-
-
-def _due(asset: MediaAsset, now: datetime) -> bool:
-    """Whether nothing but a free worker is missing."""
-    return asset.status is not None and (asset.status.not_before or now) <= now

@@ -79,14 +79,18 @@ _WITHOUT_OBJECT = "NOT EXISTS (SELECT FROM unnest($1::uuid[]) AS live WHERE live
 """$1 are the live objects; with `ANY` PostgreSQL would compare each of thousands of rows with each of them."""
 
 _CREATABLE = f"""
-SELECT {_COLUMNS} FROM (
-    SELECT {_COLUMNS}, confirmed_at, row_number() OVER (PARTITION BY owner ORDER BY confirmed_at, id) AS turn
-    FROM media.assets
-    WHERE state = 'confirmed' AND etag IS NOT NULL AND {_WITHOUT_OBJECT}
-      AND confirmed_at < now() - make_interval(secs => $3)
-) AS waiting
-ORDER BY turn, confirmed_at, id LIMIT $2
+WITH first AS (
+    SELECT id, turn FROM (
+        SELECT id, confirmed_at, row_number() OVER (PARTITION BY owner ORDER BY confirmed_at, id) AS turn
+        FROM media.assets
+        WHERE state = 'confirmed' AND etag IS NOT NULL AND {_WITHOUT_OBJECT}
+          AND confirmed_at < now() - make_interval(secs => $3)
+    ) AS waiting
+    ORDER BY turn, confirmed_at, id LIMIT $2
+)
+SELECT {_COLUMNS} FROM first JOIN media.assets USING (id) ORDER BY turn, confirmed_at, id
 """  # noqa: S608 - only our own column names are put in
+"""What lies there may be very long, so that only what says the order is sorted."""
 
 _UNBORN = f"""
 SELECT asset_type, count(*), coalesce(sum(size_bytes), 0)::bigint FROM media.assets

@@ -13,7 +13,6 @@ from typing import assert_never
 
 import structlog
 
-from media_core.asset import MediaAsset
 from media_core.backlog import Volume
 from media_core.conditions import ConditionType, holds
 from media_core.containers import WorkerImage
@@ -22,7 +21,7 @@ from media_core.manifests import template_hash, worker_job
 from media_core.pool import MediaWorkerPool, PoolStatus, pool_for, pool_of
 from media_core.pool_status import pool_status
 from media_core.reasons import Reason
-from media_core.scheduling import Action, Bind, CreateJob, Release, Retire, Snapshot, most_bound, schedule
+from media_core.scheduling import Action, Bind, CreateJob, Release, Retire, Snapshot, Waiting, most_bound, schedule
 from media_core.statuses import bound, released
 from media_operator import metrics
 from media_operator.adapters.cluster import AlreadyExists, Cluster, ClusterError, Conflict, Kind, NotFound
@@ -87,7 +86,8 @@ class Scheduler:
             self._wake.clear()
             names, self._dirty = self._dirty, set()
             if self._world.complete:
-                names |= {name for name in self._world.index.waiting if name not in self._world.pools}
+                lines = self._world.index.lines
+                names |= {name for name, line in lines.items() if line and name not in self._world.pools}
                 for name in sorted(names):
                     await self._tick_safely(name)
             self.heartbeat = self._clock()
@@ -245,7 +245,7 @@ class Scheduler:
         if pool is None or now - self._looked_over.get(name, now - timedelta(hours=1)) < LOOK_OVER_EVERY:
             return
         self._looked_over[name] = now
-        waiting = [self._world.assets[asset] for asset in self._world.index.waiting.get(name, ())]
+        waiting = list(self._world.index.lines[name])
         status = self._status(pool, seen, waiting, now)
         _measure(name, seen, status, waiting, now)
         old = pool.status
@@ -258,10 +258,8 @@ class Scheduler:
         patch = {"metadata": {"resourceVersion": str(pool.version)}, "status": told}
         self._world.wrote(Kind.POOL, await self._cluster.merge(Kind.POOL, name, patch, subresource="status"))
 
-    def _status(
-        self, pool: MediaWorkerPool, seen: Snapshot, waiting: Sequence[MediaAsset], now: datetime
-    ) -> PoolStatus:
-        due = {asset.name for asset in waiting if asset.status and (asset.status.not_before or now) <= now}
+    def _status(self, pool: MediaWorkerPool, seen: Snapshot, waiting: Sequence[Waiting], now: datetime) -> PoolStatus:
+        due = {asset.name for asset in waiting if asset.due(now)}
         names = due.union(*(seat.bound for seat in seen.seats))
         specs = [asset.spec for name in names if (asset := self._world.assets.get(name)) is not None]
         work = [Volume(spec.asset_type, 1, spec.source.size_bytes) for spec in specs]
@@ -280,14 +278,14 @@ OF_A_POOL = (
 )
 
 
-def _measure(name: str, seen: Snapshot, status: PoolStatus, waiting: Sequence[MediaAsset], now: datetime) -> None:
+def _measure(name: str, seen: Snapshot, status: PoolStatus, waiting: Sequence[Waiting], now: datetime) -> None:
     metrics.BACKLOG_SECONDS.labels(name).set(status.backlog_seconds)
     metrics.QUEUED.labels(name).set(status.queued)
     metrics.BUSY.labels(name).set(status.busy)
     metrics.JOBS.labels(name).set(status.jobs)
     metrics.STUCK.labels(name).set(holds(status.conditions, ConditionType.WORKERS_STUCK))
     metrics.DEGRADED.labels(name).set(seen.degraded)
-    oldest = min((asset.metadata.creation_timestamp or now for asset in waiting), default=now)
+    oldest = min((asset.created for asset in waiting), default=now)
     metrics.OLDEST_WAITING.labels(name).set((now - oldest).total_seconds())
 
 

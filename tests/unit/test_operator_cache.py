@@ -10,7 +10,7 @@ from media_core.asset import AssetStatus, AssetType, MediaAsset, VideoBackend, V
 from media_core.reasons import Reason
 from media_operator import cache
 from media_operator.cache import AssetIndex, Cache
-from support.build import NOW, a_status, an_asset, completed, failed, given_back, processing, scheduled
+from support.build import NOW, a_status, an_asset, an_id, completed, failed, given_back, processing, scheduled
 
 
 @dataclass(frozen=True)
@@ -175,23 +175,29 @@ def test_in_whatever_order_events_come_the_end_is_the_truth(history: tuple[list[
 # --- indexes over assets ---------------------------------------------------------------------------------------------
 
 
+A, B = an_id("a"), an_id("b")
+
+
 def indexed(*sights: MediaAsset | None) -> AssetIndex:
     """The index after one asset went through these."""
     index = AssetIndex()
     before: MediaAsset | None = None
     for sight in sights:
-        index.changed("x", before, sight)
+        index.changed(A, before, sight)
         before = sight
     return index
 
 
 def found(index: AssetIndex) -> tuple[dict[str, set[str]], dict[str, set[str]], dict[str, int]]:
-    waiting = {pool: names for pool, names in index.waiting.items() if names}
-    return waiting, dict(index.bound), dict(index.settled_by)
+    return waiting(index), dict(index.bound), dict(index.settled_by)
+
+
+def waiting(index: AssetIndex) -> dict[str, set[str]]:
+    return {pool: {each.name for each in line} for pool, line in index.lines.items() if line}
 
 
 @pytest.mark.parametrize(
-    ("status", "waiting", "bound", "settled"),
+    ("status", "waits", "bound", "settled"),
     [
         pytest.param(None, False, None, None, id="one without status is nowhere"),
         pytest.param(a_status(), True, None, None, id="one that is pending waits"),
@@ -207,11 +213,11 @@ def found(index: AssetIndex) -> tuple[dict[str, set[str]], dict[str, set[str]], 
     ],
 )
 def test_an_asset_is_where_its_status_puts_it(
-    status: AssetStatus | None, waiting: bool, bound: str | None, settled: str | None
+    status: AssetStatus | None, waits: bool, bound: str | None, settled: str | None
 ) -> None:
     expected = (
-        {"default": {"x"}} if waiting else {},
-        {bound: {"x"}} if bound else {},
+        {"default": {A}} if waits else {},
+        {bound: {A}} if bound else {},
         {settled: 1} if settled else {},
     )
     for earlier in (None, a_status(), processing("j"), processing("other"), completed("j")):
@@ -232,14 +238,14 @@ def test_no_worker_is_sought_for(asset: MediaAsset) -> None:
 
 
 def test_one_that_is_being_deleted_is_bound_until_its_worker_let_go() -> None:
-    assert found(indexed(an_asset(status=processing("j"), deleted=NOW))) == ({}, {"j": {"x"}}, {})
+    assert found(indexed(an_asset(status=processing("j"), deleted=NOW))) == ({}, {"j": {A}}, {})
 
 
 def test_each_pool_has_its_own_line() -> None:
     index = AssetIndex()
-    index.changed("x", None, an_asset("x", a_status(), pool="default"))
-    index.changed("y", None, an_asset("y", a_status(), pool="large"))
-    assert index.waiting == {"default": {"x"}, "large": {"y"}}
+    index.changed(A, None, an_asset("a", a_status(), pool="default"))
+    index.changed(B, None, an_asset("b", a_status(), pool="large"))
+    assert waiting(index) == {"default": {A}, "large": {B}}
 
 
 def of_backend(backend: VideoBackend) -> VideoStatus:
@@ -249,7 +255,7 @@ def of_backend(backend: VideoBackend) -> VideoStatus:
 def test_a_video_for_ffmpeg_waits_for_a_worker_of_its_pool() -> None:
     status = a_status(video=of_backend(VideoBackend.FFMPEG))
     index = indexed(an_asset(status=status, asset_type=AssetType.VIDEO))
-    assert (index.waiting, index.transcoding) == ({"video": {"x"}}, set())
+    assert (waiting(index), index.transcoding) == ({"video": {A}}, set())
 
 
 @pytest.mark.parametrize(
@@ -265,7 +271,7 @@ def test_a_video_for_ffmpeg_waits_for_a_worker_of_its_pool() -> None:
 )
 def test_a_video_is_mediaconverts_while_it(status: AssetStatus | None, there: bool) -> None:
     video = an_asset(status=status, asset_type=AssetType.VIDEO)
-    assert indexed(video).transcoding == ({"x"} if there else set())
+    assert indexed(video).transcoding == ({A} if there else set())
     assert indexed(video, None).transcoding == set()
     deleted = an_asset(status=status, asset_type=AssetType.VIDEO, deleted=NOW)
-    assert indexed(deleted).transcoding == ({"x"} if there else set()), "its job is canceled first"
+    assert indexed(deleted).transcoding == ({A} if there else set()), "its job is canceled first"

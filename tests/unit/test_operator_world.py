@@ -131,7 +131,7 @@ def test_an_admitted_asset_is_for_the_scheduler_and_nothing_for_the_ledger() -> 
     watched.forget()
     watched.world.admit(watched.world.assets[an_id("x")], a_status())
     assert watched.world.assets[an_id("x")].status == a_status()
-    assert an_id("x") in watched.world.index.waiting["large"]
+    assert [each.name for each in watched.world.index.lines["large"]] == [an_id("x")]
     assert (watched.minded, watched.mirrored) == (["large"], [])
 
 

@@ -529,9 +529,9 @@ def test_an_older_worker_that_is_going_is_not_told_twice() -> None:
     ],
 )
 def test_what_waits_is_told_why(seen: Snapshot, reason: Reason, says: str) -> None:
-    told, message = waits_because(seen, NOW)
-    assert told is reason
-    assert says in message
+    told = waits_because(seen, NOW)
+    assert told.reason is reason
+    assert says in told.message
 
 
 # --- any snapshot at all ---------------------------------------------------------------------------------------------
