@@ -26,7 +26,8 @@ from media_api.uploads import Found
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-CHUNK_BYTES = 128 * 1024
+CHUNK_BYTES = 384 * 1024
+"""Each costs a way to a thread and back, and as many as there may be streams have to fit into the container."""
 CONNECT_SECONDS = 2
 READ_SECONDS = 5
 DEADLINE_SECONDS = 10.0

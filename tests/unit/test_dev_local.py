@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import tomllib
 from pathlib import Path
@@ -99,3 +100,32 @@ def test_the_stamped_version_is_the_one_that_is_built() -> None:
 def test_every_program_of_a_node_is_built_by_some_module() -> None:
     built = {name for module in binaries.TABLE for name in module.programs}
     assert set(programs.BUILT) <= built
+
+
+GO = """\
+#!/bin/sh
+if [ "$1" = version ]; then echo go version go1.0 any/any; exit; fi
+while [ "$1" != -o ]; do shift; done
+echo program >"$2"
+if [ -n "$MEANWHILE" ]; then mv "$MEANWHILE" "$FINISHED"; fi
+"""
+"""A compiler that compiles nothing, while which somebody else is done with the same."""
+
+
+def test_who_builds_what_somebody_else_has_built_meanwhile_takes_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "go").write_text(GO, encoding="ascii")
+    (tmp_path / "go").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    module = next(module for module in binaries.TABLE if module.name == "versitygw")
+    program = binaries.build(tmp_path / "cache", print, [module])["versitygw"]
+    program.write_text("theirs", encoding="ascii")
+    finished, meanwhile = program.parent, tmp_path / "meanwhile"
+    finished.rename(meanwhile)
+    monkeypatch.setenv("MEANWHILE", str(meanwhile))
+    monkeypatch.setenv("FINISHED", str(finished))
+
+    assert binaries.build(tmp_path / "cache", print, [module]) == {"versitygw": program}
+    assert program.read_text(encoding="ascii") == "theirs"
+    assert [path.name for path in finished.parent.iterdir()] == [finished.name], "and leaves nothing of its own"

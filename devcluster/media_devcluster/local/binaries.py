@@ -98,7 +98,12 @@ def _build(module: Module, folder: Path) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
         lines = tuple(done.stderr.splitlines()[-12:])
         raise StartFailed(module.name, "cannot be built", lines, "Does `go env GOPROXY` name a proxy that answers?")
-    unfinished.rename(folder)
+    try:
+        unfinished.rename(folder)
+    except OSError:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if not folder.exists():  # else somebody else built the same meanwhile, and was first
+            raise
 
 
 def _key(module: Module) -> str:
