@@ -29,6 +29,8 @@ class Mirror:
         self._written = written
         self._dirty: dict[str, MediaAsset] = {}
         self._archived: dict[str, tuple[str, int]] = {}
+        self._gone: set[str] = set()
+        """Of the dirty ones, those whose object is gone: once written, there is nothing to remember of them."""
         self._wake = asyncio.Event()
 
     def seen(self, asset: MediaAsset) -> None:
@@ -36,12 +38,15 @@ class Mirror:
         if asset.status is None:
             return
         self._dirty[asset.name] = asset
+        self._gone.discard(asset.name)
         metrics.MIRROR_PENDING.set(len(self._dirty))
         self._wake.set()
 
     def gone(self, name: str) -> None:
         """The object is gone; its last sight is still written."""
         self._archived.pop(name, None)
+        if name in self._dirty:
+            self._gone.add(name)
 
     def archived(self, asset: MediaAsset) -> bool:
         """Whether the ledger has this settled sight (a later change of metadata alone does not count)."""
@@ -81,16 +86,23 @@ class Mirror:
                 metrics.MIRROR_FAILURES.inc()
                 log.error("mirror_refused", asset_id=name, error=str(error))
                 del batch[name]
-                if self._dirty.get(name) is asset:
-                    del self._dirty[name]
+                self._clean(name, asset)
 
     def _settle(self, batch: dict[str, MediaAsset]) -> None:
         for name, asset in batch.items():
-            if self._dirty.get(name) is asset:
-                del self._dirty[name]
+            gone = name in self._gone
+            self._clean(name, asset)
+            if gone:
+                continue
             if asset.status is not None and asset.status.phase.settled:
                 self._archived[name] = (asset.uid, asset.version)
                 self._written(name)
             else:
                 self._archived.pop(name, None)
         metrics.MIRROR_PENDING.set(len(self._dirty))
+
+    def _clean(self, name: str, asset: MediaAsset) -> None:
+        """That sight is done with; a newer one may be there."""
+        if self._dirty.get(name) is asset:
+            del self._dirty[name]
+            self._gone.discard(name)

@@ -103,7 +103,10 @@ class Reconciler:
 
     async def look(self, name: str) -> None:
         """One look: observe, decide, apply."""
-        if not self._world.complete or (asset := self._world.assets.get(name)) is None:
+        if not self._world.complete:
+            return
+        if (asset := self._world.assets.get(name)) is None:
+            self._queue.drop(name)
             return
         seen = await self._observe(asset)
         await self._apply(asset, lifecycle.decide(seen))

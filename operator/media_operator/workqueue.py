@@ -57,6 +57,13 @@ class WorkQueue:
         """The key succeeded: its next failure is its first."""
         self._failures.pop(key, None)
 
+    def drop(self, key: str) -> None:
+        """The key is no more: what was to come of it later is forgotten."""
+        self.forget(key)
+        if self._due.pop(key, None) is not None and len(self._later) > 2 * len(self._due):
+            self._later = [(due, key) for key, due in self._due.items()]
+            heapq.heapify(self._later)
+
     async def get(self) -> str:
         """The next key; hand it to `done` afterwards."""
         while True:

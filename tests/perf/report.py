@@ -125,7 +125,8 @@ def scale(found: Mapping[str, Any]) -> str:
         [
             table((*head, "operator, MiB", "API server, MiB", "etcd, MiB"), rows),
             f"Siege: {held['lost']} of {held['assets']:,} lost; with {held['live']:,} objects "
-            f"`kubectl get mediaassets` took {held['kubectl_seconds']:.1f} s for {held['kubectl_lines']:,} lines; "
+            f"`kubectl get mediaassets` took {held['kubectl_seconds']:.1f} s for {held['kubectl_lines']:,} lines, "
+            f"{held['kubectl_quiet_seconds']:.1f} s when all was done; "
             f"after the operator was killed it bound again within {held['restart_seconds']:.1f} s; the owner of ten "
             f"waited at most {held['few_longest_seconds']:.0f} s, "
             f"the one of the rest {held['many_median_seconds']:.0f} s (median).",

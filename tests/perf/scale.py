@@ -79,6 +79,8 @@ class Siege(Load):
     """From the kill until more is settled than was bound then: the new one has bound, and seen it done."""
     kubectl_seconds: float = 0.0
     kubectl_lines: int = 0
+    kubectl_quiet_seconds: float = 0.0
+    """The same when all is done."""
     few_longest_seconds: float = 0.0
     """The longest wait of the owner with ten assets, who comes when the backlog is full."""
     many_median_seconds: float = 0.0
@@ -235,6 +237,7 @@ async def siege(running: Services, count: int, tell: Tell) -> Siege:
             load.restart_seconds = await _restarted(here, count)
             await here.add(FEW, FEW_OWNER)
             await here.until(FEW + count, FEW + count)
+        load.kubectl_quiet_seconds, _ = await asyncio.to_thread(_kubectl, here)
         load.lost = await here.ledger.fetchval(LOST)
         load.few_longest_seconds = (await here.ledger.fetchrow(WAITS, FEW_OWNER))["longest"]
         load.many_median_seconds = (await here.ledger.fetchrow(WAITS, MANY_OWNER))["median"]

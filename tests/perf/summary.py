@@ -127,7 +127,7 @@ def verdicts(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     judged = budget.judged(values, asked)
     if "sides" in raced:
         peers = raced["sides"]["peer"]["per_second"]["median"]
-        judged += budget.judged({"per_second_low": peers, "per_second_high": peers}, allowed["peer"])
+        judged += budget.judged({"per_second": peers}, allowed["peer"])
     return [each.to_json() for each in judged]
 
 

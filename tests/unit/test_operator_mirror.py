@@ -53,6 +53,33 @@ async def test_an_outage_is_waited_out_and_the_newest_sight_is_written() -> None
     assert not mirror.archived(asset)
 
 
+async def test_of_what_is_gone_the_last_sight_is_written_and_nothing_remembered() -> None:
+    rows, done = Rows(), asyncio.Event()
+    mirror = Mirror(rows, written=lambda _name: done.set())
+    gone, other = an_asset(an_id(1), status=completed()), an_asset(an_id(2), status=completed())
+    mirror.seen(gone)
+    mirror.gone(gone.name)
+    mirror.seen(other)
+
+    await settle(mirror, done)
+
+    assert set(rows.written) == {gone.name, other.name}
+    assert (mirror.archived(gone), mirror.archived(other)) == (False, True)
+
+
+async def test_what_comes_again_after_it_was_gone_is_remembered() -> None:
+    rows, done = Rows(), asyncio.Event()
+    mirror = Mirror(rows, written=lambda _name: done.set())
+    asset = an_asset(status=completed())
+    mirror.seen(asset)
+    mirror.gone(asset.name)
+    mirror.seen(asset)
+
+    await settle(mirror, done)
+
+    assert mirror.archived(asset)
+
+
 async def test_a_row_that_is_refused_does_not_hold_up_the_others() -> None:
     good, bad = an_asset(an_id(1), status=completed()), an_asset(an_id(2), status=completed())
     rows, done = Rows(refuses=frozenset({bad.name})), asyncio.Event()

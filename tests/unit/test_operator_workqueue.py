@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -215,3 +216,34 @@ def test_ten_thousand_failures_wait_no_longer_than_the_longest() -> None:
         return [queue.retry("a") for _ in range(10_000)][-1]
 
     assert told(scenario) == 30
+
+
+class Key(str):
+    """A key of which can be told whether anybody has it still."""
+
+
+def test_what_is_dropped_does_not_come_and_is_not_kept_until_it_would_have_come() -> None:
+    async def scenario(queue: WorkQueue) -> tuple[int, tuple[str, float]]:
+        kept: weakref.WeakSet[Key] = weakref.WeakSet()
+        for number in range(100):
+            key = Key(number)
+            kept.add(key)
+            queue.add_after(key, 3600)
+            queue.add_after(key, 1800)
+            queue.drop(key)
+        queue.add_after("last", 7200)
+        return len(kept), await next_at(queue)
+
+    kept, came = told(scenario)
+    assert kept <= 2, "one that was dropped last may be there still"
+    assert came == ("last", 7200)
+
+
+def test_a_key_that_was_dropped_can_come_again() -> None:
+    async def scenario(queue: WorkQueue) -> tuple[str, float]:
+        queue.add_after("a", 10)
+        queue.drop("a")
+        queue.add_after("a", 20)
+        return await next_at(queue)
+
+    assert told(scenario) == ("a", 20)

@@ -83,6 +83,7 @@ def test_very_many_assets_are_told_as_a_table_and_in_a_sentence() -> None:
     cpu, rss = {"operator": 0.009, "API server": 0.02, "etcd": 0.004}, {"operator": 250 << 20}
     load = {"assets": 1000, "seconds": 20.0, "cpu": cpu, "rss": {**rss, "API server": 900 << 20, "etcd": 300 << 20}}
     held = {"lost": 0, "live": 9_600, "kubectl_seconds": 2.25, "kubectl_lines": 9_600, "restart_seconds": 7.4}
+    held["kubectl_quiet_seconds"] = 1.5
     waits = {"few_longest_seconds": 6.1, "many_median_seconds": 900.0}
     shown = report.scale({"small": load, "siege": {**held, **waits, **load}}).splitlines()
     assert [cell.strip() for cell in shown[2].strip("|").split("|")] == [

@@ -60,7 +60,7 @@ def test_a_run_is_judged_by_what_was_asked(turns: Turns) -> None:
     assert missed({"race": of(turns, plain=False)}) == {
         "race.confirm_refused",
         "race.cold_p95_seconds",
-        "peer.per_second_low",
+        "peer.per_second",
     }
 
 
