@@ -62,9 +62,8 @@ def dominated(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> bool
     )
 
 
-def race(found: Mapping[str, Any]) -> str:
+def beside(sides: Mapping[str, Any], ratios: Mapping[str, Any]) -> str:
     """Both sides beside each other, and how many times the peer's ours is."""
-    sides, ratios = found["sides"], found["ratios"]
     rows = [
         _row("throughput, images/s", "per_second", sides, ratios, 2),
         _row("one image, worker warm, p50, s", "single_p50", sides, ratios, 3),
@@ -73,7 +72,12 @@ def race(found: Mapping[str, Any]) -> str:
         _row("peak RSS of workers (sum), MiB", "rss_bytes", sides, ratios, 0, 1 / MIB),
         _row("peak PSS of workers, MiB", "pss_bytes", sides, ratios, 0, 1 / MIB),
     ]
-    lines = [table(("median (lowest–highest round)", "peer", "ours", "ours / peer"), rows)]
+    return table(("median (lowest–highest round)", "peer", "ours", "ours / peer"), rows)
+
+
+def race(found: Mapping[str, Any]) -> str:
+    """What was raced, as far as it was measured: without the peer there is nothing to hold ours against."""
+    lines = [beside(found["sides"], found["ratios"])] if "sides" in found else []
     for side, cpu in found.get("cpu", {}).items():
         told = ", ".join(f"{part} {seconds * 1000:.0f} ms" for part, seconds in cpu.items())
         lines.append(f"Processor time per image, {side}: {told}")

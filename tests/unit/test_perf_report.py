@@ -79,6 +79,15 @@ def test_streaming_is_told_in_a_sentence() -> None:
     assert shown.endswith("grew by 70 MiB")
 
 
+def test_a_run_without_the_other_side_tells_what_it_measured() -> None:
+    runs = [{"count": count, "seconds": {"median": seconds}} for count, seconds in ((400, 20.0), (4000, 200.0))]
+    machine = {"cores": 2, "cpu": "any", "load_before": 0.0}
+    raced = {"growth": {"runs": runs, "times": 10.0, "per_asset": 1.0}}
+    photos = {"count": 120, "bytes": 95e6}
+    told = report.whole({"machine": machine, "cluster": "local", "rounds": 3, "photos": photos, "race": raced})
+    assert told.endswith("Growth: 400 in 20.0 s, 4000 in 200.0 s; 10.00 times the time\n")
+
+
 def test_very_many_assets_are_told_as_a_table_and_in_a_sentence() -> None:
     cpu, rss = {"operator": 0.009, "API server": 0.02, "etcd": 0.004}, {"operator": 250 << 20}
     load = {"assets": 1000, "seconds": 20.0, "cpu": cpu, "rss": {**rss, "API server": 900 << 20, "etcd": 300 << 20}}
