@@ -301,7 +301,7 @@ def fair_order(waiting: Sequence[Waiting], bound_by_owner: Counter[str]) -> Iter
 
 @dataclass(frozen=True, slots=True)
 class Hindrance:
-    """What keeps the due assets of a pool waiting. Who has waited for no longer than `patience` need not hear it."""
+    """What keeps the due assets of a pool waiting. Who has waited for less than `patience` need not hear it."""
 
     reason: Reason
     message: str

@@ -93,12 +93,13 @@ class Cache(Generic[V]):
         self._tell(name, known, None)
         return True
 
-    def align(self, listed: Iterable[V], version: int, unreadable: Iterable[str] = ()) -> list[str]:
+    def align(self, listed: Iterable[V], version: int, there: Iterable[str] = ()) -> list[str]:
         """Take in a full LIST made at `version`: sees all of it, and loses what is older and not in it.
 
-        `unreadable` are uids of objects that are there but could not be read: their last readable sight stays.
+        `there` are uids of objects that were listed too but bring no news, or none that could be read: the last sight
+        of them stays.
         """
-        present = set(unreadable)
+        present = set(there)
         for item in listed:
             present.add(item.uid)
             self.see(item)

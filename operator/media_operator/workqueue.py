@@ -61,7 +61,7 @@ class WorkQueue:
         """The key is no more: what was to come of it later is forgotten."""
         self.forget(key)
         if self._due.pop(key, None) is not None and len(self._later) > 2 * len(self._due):
-            self._later = [(due, key) for key, due in self._due.items()]
+            self._later = [(due, other) for other, due in self._due.items()]
             heapq.heapify(self._later)
 
     async def get(self) -> str:

@@ -89,15 +89,15 @@ class World:
     async def list_all(self, cluster: Cluster) -> None:
         """Align the caches with full LISTs: pools, then Jobs, then assets. Nothing is decided before the first."""
         for kind in (Kind.POOL, Kind.JOB, Kind.ASSET):
-            listed, unreadable, version = [], [], 0
+            listed, present, version = [], [], 0
             async for page, made_at in cluster.pages(kind):
                 version = version or made_at
                 for body in page:
-                    if (value := self._readable(kind, body)) is not None:
+                    if (value := self._news(kind, body)) is not None:
                         listed.append(value)
                     else:
-                        unreadable.append(body["metadata"]["uid"])
-            missing = self._cache(kind).align(listed, version, unreadable)
+                        present.append(body["metadata"]["uid"])
+            missing = self._cache(kind).align(listed, version, present)
             if missing and self.complete:
                 log.warning("gone_unheard", kind=kind.plural, names=missing[:20], count=len(missing))
         self.complete = True
@@ -108,11 +108,15 @@ class World:
         for pool in self.pools:
             self.mind(pool.name)
 
-    def _readable(self, kind: Kind, body: Mapping[str, Any]) -> Any:
+    def _news(self, kind: Kind, body: Mapping[str, Any]) -> Any:
+        """The value of a listed body; None for one that is known as it is, as nearly all are, or cannot be read."""
+        metadata = body["metadata"]
         try:
+            if self._cache(kind).knows(metadata["name"], metadata["uid"], int(metadata["resourceVersion"])):
+                return None
             return self.read(kind, body)
         except (ValidationError, KeyError, ValueError) as error:
-            log.error("object_unreadable", kind=kind.plural, name=body["metadata"].get("name"), error=str(error))
+            log.error("object_unreadable", kind=kind.plural, name=metadata.get("name"), error=str(error))
             return None
 
     def _cache(self, kind: Kind) -> Cache[Any]:

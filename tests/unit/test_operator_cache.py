@@ -135,7 +135,7 @@ def test_a_full_list_makes_the_cache_true(
 def test_what_is_listed_but_cannot_be_read_keeps_its_last_readable_sight() -> None:
     things: Cache[Thing] = Cache()
     things.see(A1)
-    assert things.align([], 5, unreadable=["u"]) == []
+    assert things.align([], 5, there=["u"]) == []
     assert things.see(A2), "and is seen again once it can be read"
 
 

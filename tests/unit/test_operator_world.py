@@ -282,6 +282,23 @@ async def test_the_version_of_a_list_is_that_of_its_first_page() -> None:
     assert an_id("new") in watched.world.assets, "it was made while the pages were read"
 
 
+async def test_of_a_list_only_what_is_news_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched, read = Watched(), []
+    watched.see(an_asset("known"))
+    watched.see(an_asset("changed"))
+    changed = an_asset("changed", a_status(), version=8)
+
+    def reading(kind: Kind, body: JSON) -> Any:
+        read.append(body["metadata"]["name"])
+        return World.read(watched.world, kind, body)
+
+    monkeypatch.setattr(watched.world, "read", reading)
+    await watched.list(assets=[an_asset_body(asset) for asset in (an_asset("known"), changed, an_asset("new"))])
+
+    assert read == [an_id("changed"), an_id("new")]
+    assert list(watched.world.assets) == [an_asset("known"), changed, an_asset("new")]
+
+
 async def test_an_object_in_a_list_that_cannot_be_read_is_not_taken_for_gone() -> None:
     watched = Watched()
     watched.see(an_asset("x"))
